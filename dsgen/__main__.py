@@ -1,0 +1,5 @@
+"""``python -m dsgen`` is the ``dsgen`` command."""
+
+from dsgen.pipeline.cli import app
+
+app()

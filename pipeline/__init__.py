@@ -1,0 +1,1 @@
+"""The machinery: records, teachers, the engine, the dataset and the command line."""

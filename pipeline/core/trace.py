@@ -1,0 +1,220 @@
+"""Traced quantities: plain arithmetic that records its own step DAG, as autograd records a tape.
+
+A template's ``solve`` receives quantities and a :class:`Trace`. Arithmetic on quantities adds nodes;
+:meth:`Trace.step` states a node in a sentence whose ``{}`` becomes the equation, written from the nodes themselves, so
+that no number in a solution is typed by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from dsgen.pipeline.core import units
+from dsgen.pipeline.core.arith import OPS, evaluate
+from dsgen.pipeline.core.derivation import Derivation, Node, Step
+from dsgen.pipeline.core.exact import Exact, plain, show
+from dsgen.pipeline.core.units import Unit, UnitMismatch
+
+Operand = "Quantity | int | Fraction"
+
+
+class Quantity:
+    """An exact value with a unit, at its place on a tape. Comparisons give plain booleans and are not recorded."""
+
+    __slots__ = ("index", "trace", "unit", "value")
+
+    def __init__(self, trace: Trace, index: int, value: Any, unit: Unit) -> None:
+        self.trace = trace
+        self.index = index
+        self.value = value
+        self.unit = unit
+
+    def __add__(self, other: Quantity | int | Fraction) -> Quantity:
+        return self.trace.binary("add", self, other)
+
+    def __radd__(self, other: int | Fraction) -> Quantity:
+        return self.trace.binary("add", other, self)
+
+    def __sub__(self, other: Quantity | int | Fraction) -> Quantity:
+        return self.trace.binary("sub", self, other)
+
+    def __rsub__(self, other: int | Fraction) -> Quantity:
+        return self.trace.binary("sub", other, self)
+
+    def __mul__(self, other: Quantity | int | Fraction) -> Quantity:
+        return self.trace.binary("mul", self, other)
+
+    def __rmul__(self, other: int | Fraction) -> Quantity:
+        return self.trace.binary("mul", other, self)
+
+    def __truediv__(self, other: Quantity | int | Fraction) -> Quantity:
+        return self.trace.binary("div", self, other)
+
+    def __rtruediv__(self, other: int | Fraction) -> Quantity:
+        return self.trace.binary("div", other, self)
+
+    def __floordiv__(self, other: Quantity | int) -> Quantity:
+        return self.trace.binary("floordiv", self, other)
+
+    def __mod__(self, other: Quantity | int) -> Quantity:
+        return self.trace.binary("mod", self, other)
+
+    def __rmod__(self, other: int) -> Quantity:
+        return self.trace.binary("mod", other, self)
+
+    def __pow__(self, other: Quantity | int) -> Quantity:
+        return self.trace.binary("pow", self, other)
+
+    def __rpow__(self, other: int | Fraction) -> Quantity:
+        return self.trace.binary("pow", other, self)
+
+    def __neg__(self) -> Quantity:
+        return self.trace.apply("neg", self)
+
+    def __lt__(self, other: Quantity | int | Fraction) -> bool:
+        return bool(self.value < bare(other))
+
+    def __le__(self, other: Quantity | int | Fraction) -> bool:
+        return bool(self.value <= bare(other))
+
+    def __gt__(self, other: Quantity | int | Fraction) -> bool:
+        return bool(self.value > bare(other))
+
+    def __ge__(self, other: Quantity | int | Fraction) -> bool:
+        return bool(self.value >= bare(other))
+
+    def __index__(self) -> int:
+        return int(self.value)
+
+    def __str__(self) -> str:
+        return show(self.value)
+
+    def __repr__(self) -> str:
+        return f"<{show(self.value)} {units.show(self.unit)}>".replace(" >", ">")
+
+
+def bare(operand: Any) -> Any:
+    """The value of a quantity, or the operand itself."""
+    return operand.value if type(operand) is Quantity else operand
+
+
+class Trace:
+    """The tape: nodes in order, and the sentences that state them."""
+
+    __slots__ = ("nodes", "shown", "stated", "steps", "symbols")
+
+    def __init__(self, shown: Mapping[str, Any] | None = None) -> None:
+        self.nodes: list[Node] = []
+        self.steps: list[Step] = []
+        self.stated: set[int] = set()
+        self.shown = shown or {}
+        """What ``{name}`` stands for in a sentence."""
+        self.symbols: dict[str, Exact] = {}
+
+    def given(self, name: str, value: Any, unit: Unit = ()) -> Quantity:
+        """A leaf that the statement gives."""
+        return self._push("given", (), value, unit, name)
+
+    def const(self, value: int | Fraction, unit: str = "") -> Quantity:
+        """A leaf that everybody knows: 100 for percent, 60 minutes in an hour."""
+        return self._push("const", (), plain(value), units.parse(unit), "")
+
+    def binary(self, op: str, left: Any, right: Any) -> Quantity:
+        """An arithmetic node; a bare number takes the unit that a sum needs."""
+        additive = op in ("add", "sub")
+        if type(left) is not Quantity:
+            left = self._push("const", (), plain(left), right.unit if additive else (), "")
+        elif type(right) is not Quantity:
+            right = self._push("const", (), plain(right), left.unit if additive or op == "mod" else (), "")
+        unit: Unit = left.unit
+        if additive or op == "mod":
+            if unit != right.unit:
+                raise UnitMismatch(f"{op} of {left!r} and {right!r}")
+        elif op == "mul":
+            unit = units.multiply(unit, right.unit) if unit and right.unit else unit or right.unit
+        elif op in ("div", "floordiv"):
+            unit = units.multiply(unit, right.unit, -1) if right.unit else unit
+        elif unit:
+            unit = tuple((name, power * int(right.value)) for name, power in unit if right.value)
+        value = evaluate(op, (left.value, right.value))
+        return self._push(op, (left.index, right.index), value, unit, "")
+
+    def apply(self, op: str, *operands: Any, unit: str | None = None, role: str = "") -> Quantity:
+        """A node by the name of its operation, see :data:`dsgen.pipeline.core.arith.OPS`.
+
+        The unit is the first operand's for operations that keep it, unless ``unit`` names one.
+        """
+        made = [o if type(o) is Quantity else self._push("const", (), plain(o), (), "") for o in operands]
+        own = units.parse(unit) if unit is not None else made[0].unit if op in _KEEPS_UNIT and made else ()
+        value = evaluate(op, tuple(o.value for o in made))
+        return self._push(op, tuple(o.index for o in made), value, own, role)
+
+    def step(self, sentence: str, quantity: Quantity, *, role: str = "", **shown: Any) -> Quantity:
+        """State a quantity: ``{}`` in the sentence becomes ``2 × (14 + 20) = 68 m``.
+
+        Later equations use the stated value as it stands. ``role`` says what kind of reasoning the step is, in the
+        words of the pattern list (``prob_ratio``, ``percent_of``, ...).
+        """
+        index = quantity.index
+        node = self.nodes[index]
+        if role:
+            self.nodes[index] = node = node._replace(name=role)
+        self.steps.append(Step(sentence.format(self.equation(index), **self.shown, **shown), index))
+        self.stated.add(index)
+        return quantity
+
+    def say(self, sentence: str, **shown: Any) -> None:
+        """A sentence that states no new value; numbers in it come from ``shown`` only."""
+        self.steps.append(Step(sentence.format(**self.shown, **shown), -1))
+
+    def equation(self, index: int) -> str:
+        """``expression = value unit`` of a node, or the relation alone when the node is a truth value."""
+        node = self.nodes[index]
+        text = self._write(index, 0, top=True)
+        value = show(node.value)
+        if type(node.value) is bool and node.op in _RELATIONS:
+            return text if node.value else f"{text} is false"
+        if text != value:
+            text = f"{text} = {value}"
+        if node.unit:
+            text += " " + units.show(node.unit, one=node.value == 1)
+        return text
+
+    def finish(self, answer: Quantity) -> Derivation:
+        """The tape as a derivation that ends in ``answer``."""
+        return Derivation(tuple(self.nodes), tuple(self.steps), answer.index, self.symbols)
+
+    def _push(self, op: str, inputs: tuple[int, ...], value: Any, unit: Unit, name: str) -> Quantity:
+        nodes = self.nodes
+        nodes.append(Node(op, inputs, value, unit, name))
+        return Quantity(self, len(nodes) - 1, value, unit)
+
+    def _write(self, index: int, floor: int, *, top: bool = False) -> str:
+        """The expression below a node, in brackets when it binds no tighter than ``floor``."""
+        op, inputs, value, _, _ = self.nodes[index]
+        if not inputs or (not top and index in self.stated):
+            # A negative number or a fraction inside an expression binds like the operation that writes it.
+            binds = 1 if type(value) is int and value < 0 else 2 if type(value) is Fraction else 9
+            return show(value) if binds > floor or top else f"({show(value)})"
+        form = OPS[op]
+        own = form.precedence
+        if form.form == "infix":
+            # a ^ b groups to the right, everything else to the left; products keep brackets around a quotient.
+            left = self._write(inputs[0], own if op == "pow" else own - 1)
+            right = self._write(inputs[1], own - 1 if op == "add" else own)
+            text = f"{left} {form.sign} {right}" if op != "pow" else f"{left}^{right}"
+        elif form.form == "sum":
+            text = " + ".join(self._write(i, own) for i in inputs)
+        elif form.form == "postfix":
+            text = self._write(inputs[0], own) + form.sign
+        elif form.form == "prefix":
+            text = form.sign + self._write(inputs[0], own)
+        else:
+            return f"{form.sign}({', '.join(self._write(i, 0) for i in inputs)})"
+        return text if own > floor else f"({text})"
+
+
+_KEEPS_UNIT = frozenset({"neg", "sum", "min", "max", "abs", "floor", "ceil", "gcd", "lcm"})
+_RELATIONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})

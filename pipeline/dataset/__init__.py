@@ -1,0 +1,1 @@
+"""The dataset: rows, Parquet, tags, manifest and card."""

@@ -1,0 +1,1 @@
+"""The engine: plan, schedule, executors, journal and commit."""

@@ -1,0 +1,1 @@
+"""Teachers: whatever turns a problem into worked solutions, behind one asynchronous protocol."""

@@ -1,0 +1,1 @@
+"""Seeds: executable templates by family, and loaders of text sources."""

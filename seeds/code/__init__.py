@@ -1,0 +1,1 @@
+"""Code tracing templates."""

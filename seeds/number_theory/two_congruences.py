@@ -1,0 +1,36 @@
+"""Two remainders name one number: the Chinese remainder theorem, by substitution."""
+
+from math import gcd, lcm
+
+from dsgen.pipeline.core.space import Integer
+from dsgen.pipeline.core.template import Template
+from dsgen.pipeline.core.trace import Quantity, Trace
+
+
+class TwoCongruences(Template):
+    small = Integer(3, 12, harder=(13, 40), maskable=False)
+    left = Integer(1, 11, harder=(1, 39))
+    large = Integer(4, 15, harder=(14, 50), maskable=False)
+    over = Integer(1, 14, harder=(1, 49))
+
+    facts = (
+        "A box holds fewer than {small} × {large} marbles. Shared into bags of {small}, {left} are left over; "
+        "shared into bags of {large}, {over} are left over."
+    )
+    question = "How many marbles are in the box?"
+    result_text = "The box holds {answer} marbles."
+
+    def where(self, small: int, left: int, large: int, over: int) -> bool:
+        return gcd(small, large) == 1 and left < small < large and over < large and left != over
+
+    def solve(self, t: Trace, small: Quantity, left: Quantity, large: Quantity, over: Quantity) -> Quantity:
+        t.say("The number is {left} + {small} × k for some whole number k, and it leaves {over} modulo {large}.")
+        t.say("So {small} × k must leave the same remainder as {over} - {left} modulo {large}.")
+        gap = t.step("That remainder is {}.", (over - left) % large, role="mod_reduce")
+        inverse = t.step("The inverse of {small} modulo {large} is {}.", t.apply("modinv", small, large), role="modinv")
+        bags = t.step("Hence k = {}.", (gap * inverse) % large, role="mod_reduce")
+        return t.step("The box holds {} marbles.", left + small * bags, role="crt")
+
+    def check(self, small: int, left: int, large: int, over: int) -> int:
+        (number,) = (n for n in range(lcm(small, large)) if n % small == left and n % large == over)
+        return number

@@ -1,0 +1,1 @@
+"""Validators: one file each, discovered by their ``kind``."""
