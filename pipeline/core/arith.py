@@ -24,11 +24,14 @@ class Degenerate(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One operation: its executable meaning and its written form."""
+    """One operation: its executable meaning and its written form.
+
+    The form ``value`` is for what has no sign of its own, such as looking up or sorting: only the result is written.
+    """
 
     run: Callable[..., Any]
-    form: Literal["infix", "call", "postfix", "prefix", "sum"]
-    sign: str
+    form: Literal["infix", "call", "postfix", "prefix", "sum", "value"]
+    sign: str = ""
     precedence: int = 9
 
 
@@ -110,6 +113,48 @@ def _modpow(a: Any, b: Any, m: Any) -> Exact:
     return int(pow(a, b, m))
 
 
+def _valuation(n: Any, p: Any) -> Exact:
+    _integers("a valuation", n, p)
+    if n == 0 or p < 2:
+        raise Degenerate(f"how often {p} divides {n}")
+    count = 0
+    while n % p == 0:
+        n //= p
+        count += 1
+    return count
+
+
+def _numeral(base: Any, *digits: Any) -> Exact:
+    """Digits, the highest first, as a number is written in a base."""
+    _integers("a numeral", base, *digits)
+    if not 2 <= base <= 36 or not digits or not all(0 <= d < base for d in digits):
+        raise Degenerate(f"{digits} are not digits in base {base}")
+    return "".join("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[d] for d in digits)
+
+
+def _item(values: Any, position: Any) -> Exact:
+    if not isinstance(values, (str, tuple)) or not 0 <= position < len(values):
+        raise Degenerate(f"there is no place {position} in {values}")
+    found: Exact = values[position]
+    return found
+
+
+def _slice(values: Any, start: Any, stop: Any, step: Any) -> Exact:
+    _integers("a slice", start, stop, step)
+    if step == 0:
+        raise Degenerate("a slice with step 0")
+    part: Exact = values[start:stop:step] if step > 0 else values[::step]
+    return part
+
+
+def _chain(first: Any, second: Any) -> Exact:
+    """Two ordered chains as one, where the first ends in what the second begins with."""
+    if first[-1] != second[0]:
+        raise Degenerate(f"{first} and {second} do not meet")
+    joined: Exact = first + second[1:]
+    return joined
+
+
 OPS: dict[str, Op] = {
     "add": Op(lambda a, b: plain(a + b), "infix", "+", 1),
     "sub": Op(lambda a, b: plain(a - b), "infix", "-", 1),
@@ -117,7 +162,7 @@ OPS: dict[str, Op] = {
     "div": Op(_divide, "infix", "/", 2),
     "mod": Op(_mod, "infix", "mod", 2),
     "floordiv": Op(_floordiv, "infix", "div", 2),
-    "neg": Op(lambda a: plain(-a), "prefix", "-", 3),
+    "neg": Op(lambda a: plain(-a), "prefix", "-", 1),
     "pow": Op(_power, "infix", "^", 4),
     "factorial": Op(_factorial, "postfix", "!", 5),
     "sum": Op(lambda *values: plain(sum(values)), "sum", "+", 1),
@@ -145,8 +190,19 @@ OPS: dict[str, Op] = {
     "xor": Op(lambda a, b: bool(a) != bool(b), "call", "xor"),
     "implies": Op(lambda a, b: (not a) or bool(b), "call", "implies"),
     "tuple": Op(lambda *v: tuple(v), "call", ""),
-    "set": Op(lambda *v: frozenset(v), "call", "set"),
-    "count": Op(lambda *v: len(v), "call", "count"),
+    "set": Op(lambda *v: frozenset(v), "value"),
+    "count": Op(lambda *v: len(v), "value"),
+    "valuation": Op(_valuation, "value"),
+    "numeral": Op(_numeral, "value"),
+    "item": Op(_item, "value"),
+    "sorted": Op(lambda *v: tuple(sorted(v)), "value"),
+    "slice": Op(_slice, "value"),
+    "concat": Op(lambda *v: "".join(v), "value"),
+    "append": Op(lambda values, *v: (*values, *v), "value"),
+    "length": Op(len, "value"),
+    "count_true": Op(lambda *v: sum(map(bool, v)), "value"),
+    "chosen": Op(lambda values, *keep: frozenset(v for v, k in zip(values, keep, strict=True) if k), "value"),
+    "chain": Op(_chain, "value"),
 }
 LEAVES = frozenset({"given", "const"})
 

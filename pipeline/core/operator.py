@@ -14,10 +14,11 @@ from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
 import orjson
+from pydantic import BaseModel, ConfigDict
+
 from dsgen.pipeline.core.candidate import Candidate, Verdict
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.problem import Problem
-from pydantic import BaseModel, ConfigDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,10 @@ class Validator(Operator):
         """The verdict on a candidate."""
 
 
-O = TypeVar("O", bound=Operator)
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def discover(package: ModuleType, base: Callable[..., O] | type[O]) -> dict[str, type[O]]:
+def discover(package: ModuleType, base: Callable[..., Model] | type[Model]) -> dict[str, type[Model]]:
     """The operators in a package's modules by kind, sorted.
 
     Raises:

@@ -144,6 +144,43 @@ class Name(Choice):
         super().__init__(*PEOPLE)
 
 
+class Names(Domain):
+    """``count`` different people, in an order that matters."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.total = math.perm(len(PEOPLE), count)
+
+    def size(self, profile: str) -> int:
+        return self.total
+
+    def at(self, profile: str, position: int) -> tuple[Person, ...]:
+        left = list(PEOPLE)
+        drawn = []
+        for _ in range(self.count):
+            position, digit = divmod(position, len(left))
+            drawn.append(left.pop(digit))
+        return tuple(drawn)
+
+
+class Shuffle(Domain):
+    """An order of ``count`` things: a permutation of 0, 1, 2, ... as a tuple."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def size(self, profile: str) -> int:
+        return math.factorial(self.count)
+
+    def at(self, profile: str, position: int) -> tuple[int, ...]:
+        left = list(range(self.count))
+        drawn = []
+        for size in range(self.count, 0, -1):
+            position, digit = divmod(position, size)
+            drawn.append(left.pop(digit))
+        return tuple(drawn)
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
     """The product of domains under a condition: slot → values, without replacement.

@@ -161,9 +161,23 @@ class Trace:
         node = self.nodes[index]
         if role:
             self.nodes[index] = node = node._replace(name=role)
-        self.steps.append(Step(sentence.format(self.equation(index), **self.shown, **shown), index))
+        text = self.amount(index) if index in self.stated else self.equation(index)
+        self.steps.append(Step(sentence.format(text, **self.shown, **shown), index))
         self.stated.add(index)
         return quantity
+
+    def state(self, quantity: Quantity, *, role: str = "") -> str:
+        """The equation of a further quantity, for a sentence that states more than one: ``step(..., other=t.state(q))``."""
+        index = quantity.index
+        if role:
+            self.nodes[index] = self.nodes[index]._replace(name=role)
+        text = self.equation(index)
+        self.stated.add(index)
+        return text
+
+    def let(self, name: str, value: Quantity | int | Fraction) -> None:
+        """Declare an unknown that the sentences name, and its value, so that equations with it can be checked."""
+        self.symbols[name] = bare(value)
 
     def say(self, sentence: str, **shown: Any) -> None:
         """A sentence that states no new value; numbers in it come from ``shown`` only."""
@@ -176,11 +190,16 @@ class Trace:
         value = show(node.value)
         if type(node.value) is bool and node.op in _RELATIONS:
             return text if node.value else f"{text} is false"
-        if text != value:
+        if text.replace(" / ", "/") == value:
+            text = value
+        elif text != value:
             text = f"{text} = {value}"
-        if node.unit:
-            text += " " + units.show(node.unit, one=node.value == 1)
-        return text
+        return _with_unit(text, node) if node.unit else text
+
+    def amount(self, index: int) -> str:
+        """``value unit`` of a node, which is all there is to say when its equation was stated before."""
+        node = self.nodes[index]
+        return _with_unit(show(node.value), node) if node.unit else show(node.value)
 
     def finish(self, answer: Quantity) -> Derivation:
         """The tape as a derivation that ends in ``answer``."""
@@ -199,11 +218,13 @@ class Trace:
             binds = 1 if type(value) is int and value < 0 else 2 if type(value) is Fraction else 9
             return show(value) if binds > floor or top else f"({show(value)})"
         form = OPS[op]
+        if form.form == "value":
+            return show(value)
         own = form.precedence
         if form.form == "infix":
             # a ^ b groups to the right, everything else to the left; products keep brackets around a quotient.
             left = self._write(inputs[0], own if op == "pow" else own - 1)
-            right = self._write(inputs[1], own - 1 if op == "add" else own)
+            right = self._write(inputs[1], own - 1 if op == "add" and self.nodes[inputs[1]].value >= 0 else own)
             text = f"{left} {form.sign} {right}" if op != "pow" else f"{left}^{right}"
         elif form.form == "sum":
             text = " + ".join(self._write(i, own) for i in inputs)
@@ -214,6 +235,11 @@ class Trace:
         else:
             return f"{form.sign}({', '.join(self._write(i, 0) for i in inputs)})"
         return text if own > floor else f"({text})"
+
+
+def _with_unit(text: str, node: Node) -> str:
+    unit = units.show(node.unit, one=node.value == 1)
+    return text + unit if unit == "°" else f"{text} {unit}"
 
 
 _KEEPS_UNIT = frozenset({"neg", "sum", "min", "max", "abs", "floor", "ceil", "gcd", "lcm"})

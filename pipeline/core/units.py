@@ -46,6 +46,8 @@ def show(unit: Unit, *, one: bool = False) -> str:
     """The unit in words: ``dollars``, ``m²``, ``dollars per m``; ``one`` asks for the singular."""
     above = [(n, p) for n, p in unit if p > 0]
     below = [(n, -p) for n, p in unit if p < 0]
+    if len(above) == len(below) == 1 and unit and all(name in SYMBOLS for name, _ in unit):
+        return "/".join(_power(*factor) for factor in (above + below))
     words = [_power(plural(n) if not one and i == len(above) - 1 else n, p) for i, (n, p) in enumerate(above)]
     text = " ".join(words)
     for name, power in below:

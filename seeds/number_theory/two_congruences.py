@@ -1,6 +1,6 @@
 """Two remainders name one number: the Chinese remainder theorem, by substitution."""
 
-from math import gcd, lcm
+from math import gcd
 
 from dsgen.pipeline.core.space import Integer
 from dsgen.pipeline.core.template import Template
@@ -8,10 +8,10 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class TwoCongruences(Template):
-    small = Integer(3, 12, harder=(13, 40), maskable=False)
-    left = Integer(1, 11, harder=(1, 39))
-    large = Integer(4, 15, harder=(14, 50), maskable=False)
-    over = Integer(1, 14, harder=(1, 49))
+    small = Integer(3, 12, easier=(3, 7), harder=(13, 40), maskable=False)
+    left = Integer(2, 11, harder=(2, 39))
+    large = Integer(4, 15, easier=(5, 11), harder=(14, 50), maskable=False)
+    over = Integer(2, 14, harder=(2, 49))
 
     facts = (
         "A box holds fewer than {small} × {large} marbles. Shared into bags of {small}, {left} are left over; "
@@ -32,5 +32,5 @@ class TwoCongruences(Template):
         return t.step("The box holds {} marbles.", left + small * bags, role="crt")
 
     def check(self, small: int, left: int, large: int, over: int) -> int:
-        (number,) = (n for n in range(lcm(small, large)) if n % small == left and n % large == over)
+        (number,) = (n for n in range(left, small * large, small) if n % large == over)
         return number

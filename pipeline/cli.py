@@ -1,0 +1,208 @@
+"""The command line: nothing but wiring. Heavy imports happen inside the commands that need them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from rich.console import Console
+
+import dsgen
+from dsgen.pipeline.core.errors import UserError
+
+app = typer.Typer(
+    name="dsgen",
+    help="Verified reasoning data: seeds → mutators → teachers → validators → Parquet. Every row can prove itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+WorkflowFile = Annotated[Path, typer.Argument(help="a workflow file, or the name of one that ships with dsgen")]
+Dataset = Annotated[Path, typer.Argument(help="a folder that `dsgen run` wrote")]
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130
+
+
+@contextmanager
+def boundary() -> Iterator[None]:
+    """A user's mistake is one message and exit code 2; an interrupt says how to go on."""
+    try:
+        yield
+    except UserError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        err.print("interrupted; what was committed stays, and the same command goes on from there", markup=False)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"dsgen: {clean(message)}", markup=False)
+    raise typer.Exit(EXIT_USER)
+
+
+def clean(text: str) -> str:
+    """Text from files and models without control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+@app.callback(invoke_without_command=True)
+def main(version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False) -> None:
+    """Verified reasoning data, where every row can prove itself."""
+    if version:
+        out.print(f"dsgen {dsgen.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    workflow: WorkflowFile,
+    out_dir: Annotated[Path, typer.Option("--out", "-o", help="output folder; the same command resumes in it")],
+    executor: Annotated[
+        Literal["ray", "local"] | None, typer.Option(help="where CPU work runs; the workflow decides when absent")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="CPU workers; all cores when absent")] = None,
+    address: Annotated[str | None, typer.Option(help="address of a Ray cluster, such as `auto`")] = None,
+) -> None:
+    """Carry out a workflow, or go on with it where it stopped."""
+    with boundary():
+        from dsgen.pipeline.engine.run import run as carry_out  # noqa: PLC0415
+        from dsgen.pipeline.progress import Reporter, summary  # noqa: PLC0415
+        from dsgen.pipeline.workflow import load  # noqa: PLC0415
+
+        # A cluster's way of asking to stop; handled like Ctrl-C, so that the workers are ended too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        loaded = load(workflow)
+        given = {"executor": executor, "workers": workers, "address": address}
+        engine = loaded.engine.model_copy(update={k: v for k, v in given.items() if v is not None})
+        with Reporter(err) as reporter:
+            manifest = carry_out(loaded.model_copy(update={"engine": engine}), out_dir, reporter)
+        for line in summary(manifest, out_dir):
+            out.print(clean(line), markup=False)
+
+
+@app.command()
+def validate(workflow: WorkflowFile) -> None:
+    """Check a workflow and its seed files without running it; every fault is listed."""
+    with boundary():
+        from dsgen.pipeline.workflow import load  # noqa: PLC0415
+
+        loaded = load(workflow)
+        plan = loaded.plan()
+        seeds = ", ".join(f"{s.kind}: {len(o):,}" for s, o in zip(loaded.sources, plan.sources, strict=True))
+        out.print(f"{workflow} is valid: seeds {seeds}; at most {len(plan):,} problems", markup=False)
+
+
+@app.command()
+def preview(
+    workflow: WorkflowFile,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=100, help="rows to show")] = 3,
+) -> None:
+    """Show a few rows that a workflow would make, without Ray and without a folder."""
+    with boundary():
+        from dsgen.pipeline.preview import preview_rows  # noqa: PLC0415
+        from dsgen.pipeline.workflow import load  # noqa: PLC0415
+
+        for row in preview_rows(load(workflow), rows):
+            _print_row(row)
+
+
+@app.command()
+def show(
+    dataset: Dataset,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=1000, help="rows to show")] = 3,
+    row_id: Annotated[str | None, typer.Option("--id", help="show the row with this id")] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="show rejected rows and their reasons")] = False,
+    seed: Annotated[int, typer.Option(help="which random rows")] = 0,
+) -> None:
+    """Show random rows of a dataset, one row by its id, or rejected rows with their reasons."""
+    with boundary():
+        from dsgen.pipeline.dataset.read import pick  # noqa: PLC0415
+
+        for row in pick(dataset, rows, row_id=row_id, rejected=rejected, seed=seed):
+            _print_row(row)
+
+
+@app.command()
+def mutators() -> None:
+    """List the mutators with their parameters."""
+    from dsgen.pipeline.workflow import mutators as known  # noqa: PLC0415
+
+    _list_operators(known())
+
+
+@app.command()
+def validators() -> None:
+    """List the validators with their parameters."""
+    from dsgen.pipeline.workflow import validators as known  # noqa: PLC0415
+
+    _list_operators(known())
+
+
+@app.command()
+def templates() -> None:
+    """List the executable templates with their capacities."""
+    from rich.table import Table  # noqa: PLC0415
+
+    from dsgen.pipeline.core.program import PROFILES  # noqa: PLC0415
+    from dsgen.seeds.catalog import templates as known  # noqa: PLC0415
+
+    table = Table("template", *PROFILES, "what it is", box=None, pad_edge=False)
+    for name, template in known().items():
+        about = (sys.modules[type(template).__module__].__doc__ or "").strip().splitlines()[0]
+        table.add_row(name, *[f"{template.capacity(p):,}" for p in PROFILES], about)
+    out.print(table)
+
+
+@app.command()
+def patterns(
+    family: Annotated[str | None, typer.Option(help="only this family")] = None,
+) -> None:
+    """List the reasoning patterns and the evidence that each tag needs."""
+    with boundary():
+        from rich.table import Table  # noqa: PLC0415
+
+        from dsgen.pipeline.dataset.patterns import patterns as known  # noqa: PLC0415
+
+        listed = [p for p in known() if family in (None, p.family)]
+        if not listed:
+            raise UserError(f"no family {family!r}; known: {', '.join(sorted({p.family for p in known()}))}")
+        table = Table("pattern", "family", "checked", "evidence", box=None, pad_edge=False)
+        for p in listed:
+            table.add_row(p.id, p.family, "yes" if p.supported else "not yet", p.evidence, style=None)
+        out.print(table, markup=False)
+
+
+def _list_operators(known: dict[str, Any]) -> None:
+    for kind, cls in known.items():
+        about = (sys.modules[cls.__module__].__doc__ or "").strip().splitlines()[0]
+        out.print(f"[bold]{kind}[/bold]  {about}")
+        for name, field in cls.model_fields.items():
+            if name != "kind":
+                annotation = getattr(field.annotation, "__name__", None) or str(field.annotation)
+                annotation = annotation.replace("typing.", "") if "Literal" not in annotation else str(field.annotation)
+                out.print(f"    {name}: {annotation.replace('typing.', '')} = {field.default!r}", markup=False)
+
+
+def _print_row(row: dict[str, Any]) -> None:
+    from rich.rule import Rule  # noqa: PLC0415
+
+    out.print(Rule(clean(str(row["id"])), align="left"), markup=False)
+    tags = [row.get(k) for k in ("family", "form", "tier", "length_bucket")]
+    line = " · ".join(clean(str(t)) for t in [*tags, *(row.get("patterns") or [])] if t)
+    if row.get("reason"):
+        line += f"\nrejected by {row['rejected_by']}: {row['reason']}"
+    out.print(clean(line), markup=False, style="dim")
+    for name in ("statement", "solution"):
+        out.print(f"\n[bold]{name}[/bold]")
+        out.print(clean(str(row[name])), markup=False)
+    out.print("\n[bold]answer[/bold]")
+    out.print(clean(str(row["answer"])) + "\n", markup=False)

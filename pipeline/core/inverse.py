@@ -1,0 +1,209 @@
+"""Going back through a derivation: from the value of its answer to the value of one of its leaves.
+
+What a parameter's value must be is read off the step DAG itself. As long as a node has one input that depends on the
+parameter, its operation is undone; where several inputs do, both are written as ``a × x + b`` and the equation is
+solved. Every move is one to one, so the value that comes out is the only one, over all numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import gcd
+from typing import Any, Literal, NamedTuple
+
+from dsgen.pipeline.core.arith import LEAVES, Degenerate, evaluate
+from dsgen.pipeline.core.derivation import Derivation, Node
+from dsgen.pipeline.core.exact import Exact
+
+
+class Undo(NamedTuple):
+    """One operation to go back through."""
+
+    node: int
+    """The node whose operation is undone."""
+    position: int
+    """Which of its inputs depends on the parameter."""
+    inner: int
+    """That input: what is known afterwards."""
+
+
+class Route(NamedTuple):
+    """How to get from the answer to the parameter: operations to undo, and what is left at the end of them."""
+
+    undone: tuple[Undo, ...]
+    end: int
+    kind: Literal["leaf", "line", "ratio", "residue"]
+    """``leaf``: the end is the parameter; ``line``: ``a × x + b``; ``ratio``: a quotient of two such; ``residue``: such
+    a line, of which only the remainder is known."""
+    bounded: bool = False
+    """Whether the domain is needed to say that there is one value: a square was undone, or there are residues."""
+
+
+class Line(NamedTuple):
+    """``slope × x + rest``, up to multiples of ``modulus`` unless that is 0."""
+
+    slope: Any
+    rest: Any
+    modulus: int = 0
+
+
+def leaves_of(derivation: Derivation, name: str) -> frozenset[int]:
+    """The leaves that hold a parameter."""
+    return frozenset(i for i, node in enumerate(derivation.nodes) if node.op == "given" and node.name == name)
+
+
+def dependents(nodes: Sequence[Node], leaves: frozenset[int]) -> list[bool]:
+    """For every node, whether it depends on one of the leaves."""
+    found: list[bool] = []
+    for index, node in enumerate(nodes):
+        found.append(any(found[i] for i in node.inputs) if node.inputs else index in leaves)
+    return found
+
+
+def agrees(derivation: Derivation, leaves: frozenset[int], value: Exact, other: Derivation) -> bool:
+    """Whether the DAG, executed with another value in its leaves, is node for node what the program derives for it."""
+    if len(derivation.nodes) != len(other.nodes) or derivation.answer != other.answer:
+        return False
+    values: list[Exact] = []
+    try:
+        for index, (node, twin) in enumerate(zip(derivation.nodes, other.nodes, strict=True)):
+            if node.op != twin.op or node.inputs != twin.inputs:
+                return False
+            if node.op in LEAVES:
+                found = value if index in leaves else node.value
+            else:
+                found = evaluate(node.op, tuple(values[i] for i in node.inputs))
+            if found != twin.value:
+                return False
+            values.append(found)
+    except (Degenerate, TypeError):
+        return False
+    return True
+
+
+def route(derivation: Derivation, leaves: frozenset[int], domain: Sequence[Exact]) -> Route | None:
+    """A one-to-one way back from the answer to the parameter; ``None`` when the DAG shows none."""
+    nodes = derivation.nodes
+    depends = dependents(nodes, leaves)
+    at = derivation.answer
+    if not depends[at] or not _is_number(nodes[at].value):
+        return None
+    undone: list[Undo] = []
+    bounded = False
+    while at not in leaves:
+        node = nodes[at]
+        places = [p for p, i in enumerate(node.inputs) if depends[i]]
+        if len(places) > 1 or not _invertible(nodes, node, places[0]):
+            break
+        inner = node.inputs[places[0]]
+        if node.op == "pow":
+            if not _stays_positive(nodes, depends, leaves, inner, domain):
+                return None
+            bounded = True
+        undone.append(Undo(at, places[0], inner))
+        at = inner
+    else:
+        return Route(tuple(undone), at, "leaf", bounded)
+    return _at_the_end(nodes, depends, leaves, Route(tuple(undone), at, "line", bounded))
+
+
+def _at_the_end(nodes: Sequence[Node], depends: list[bool], leaves: frozenset[int], so_far: Route) -> Route | None:
+    """What is left where the last operation cannot be undone."""
+    at = so_far.end
+    lines = lines_below(nodes, depends, leaves, at)
+    line = lines.get(at)
+    if line is not None and line.modulus == 0:
+        return so_far if line.slope != 0 else None
+    if line is not None and nodes[at].op == "mod" and not so_far.bounded and line.modulus == _modulus(nodes, at):
+        return so_far._replace(kind="residue", bounded=True)
+    if nodes[at].op == "div":
+        above, below = (lines.get(i) for i in nodes[at].inputs)
+        straight = above is not None and below is not None and above.modulus == below.modulus == 0
+        if straight and above.slope * below.rest != below.slope * above.rest:  # type: ignore[union-attr]
+            return so_far._replace(kind="ratio")
+    return None
+
+
+def lines_below(
+    nodes: Sequence[Node], depends: list[bool], leaves: frozenset[int], top: int
+) -> dict[int, Line | None]:
+    """The nodes up to ``top`` that depend on the parameter as lines in it; ``None`` where one is something else."""
+    found: dict[int, Line | None] = {}
+    for index in range(top + 1):
+        if index in leaves:
+            found[index] = Line(1, 0)
+        elif depends[index]:
+            node = nodes[index]
+            inputs = [found[i] if depends[i] else _constant(nodes[i].value) for i in node.inputs]
+            if any(line is None for line in inputs):
+                found[index] = None
+            else:
+                found[index] = _combine(node.op, inputs)  # type: ignore[arg-type]
+    return found
+
+
+def _combine(op: str, inputs: list[Line]) -> Line | None:
+    first = inputs[0]
+    if op == "neg":
+        return Line(-first.slope, -first.rest, first.modulus)
+    if op in ("add", "sum", "sub"):
+        total = first
+        sign = -1 if op == "sub" else 1
+        for line in inputs[1:]:
+            modulus = gcd(total.modulus, line.modulus)
+            total = Line(total.slope + sign * line.slope, total.rest + sign * line.rest, modulus)
+        whole = type(total.slope) is int and type(total.rest) is int
+        return None if total.modulus == 1 or (total.modulus and not whole) else total
+    if len(inputs) != 2:
+        return None
+    second = inputs[1]
+    if op == "mul":
+        if first.slope == 0 and first.modulus == 0:
+            first, second = second, first
+        if second.slope != 0 or second.modulus or (first.modulus and type(second.rest) is not int):
+            return None
+        return Line(first.slope * second.rest, first.rest * second.rest, first.modulus)
+    if second.slope != 0 or second.modulus or second.rest == 0:
+        return None
+    if op == "div" and first.modulus == 0:
+        return Line(Fraction(first.slope) / second.rest, Fraction(first.rest) / second.rest)
+    whole = type(first.slope) is int and type(first.rest) is int and type(second.rest) is int
+    if op == "mod" and whole and second.rest > 1 and first.modulus % second.rest == 0:
+        return Line(first.slope % second.rest, first.rest % second.rest, second.rest)
+    return None
+
+
+
+def _constant(value: Exact) -> Line | None:
+    return Line(0, value) if _is_number(value) else None
+
+
+def _is_number(value: Exact) -> bool:
+    return type(value) is int or type(value) is Fraction
+
+
+def _modulus(nodes: Sequence[Node], index: int) -> Exact:
+    return nodes[nodes[index].inputs[1]].value
+
+
+def _invertible(nodes: Sequence[Node], node: Node, place: int) -> bool:
+    """Whether the operation, the other inputs held, is one to one in the input at ``place``."""
+    others = [nodes[i].value for p, i in enumerate(node.inputs) if p != place]
+    if not all(_is_number(v) for v in others) or not _is_number(nodes[node.inputs[place]].value):
+        return False
+    if node.op in ("add", "sub", "sum", "neg"):
+        return True
+    if node.op in ("mul", "div"):
+        return others[0] != 0
+    return node.op == "pow" and place == 0 and others[0] == 2
+
+
+def _stays_positive(
+    nodes: Sequence[Node], depends: list[bool], leaves: frozenset[int], index: int, domain: Sequence[Exact]
+) -> bool:
+    """Whether a node is a line in the parameter that is positive on the whole domain."""
+    line = lines_below(nodes, depends, leaves, index).get(index)
+    if line is None or line.modulus:
+        return False
+    return all(line.slope * v + line.rest > 0 for v in (domain[0], domain[-1]))

@@ -1,0 +1,190 @@
+"""A killable process that works on buckets, and the handle that watches it.
+
+The child says before every unit which one it begins, in a few bytes of shared memory. Its watcher kills it with
+SIGKILL when one unit takes longer than the limit: nothing softer stops a C extension that does not return. The unit
+that was at work is known, so the task is done again without it. Queues are not part of the limit, only a unit's own
+time is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import mmap
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, Pipe
+from typing import Any, Protocol
+
+from dsgen.pipeline.core.errors import UserError
+from dsgen.pipeline.engine.work import Task
+from dsgen.pipeline.workflow import Workflow, parse
+
+_IDLE = -1
+_CELL = struct.Struct("<qd")
+_PR_SET_PDEATHSIG = 1
+
+
+class WorkerError(Exception):
+    """A task failed in its worker for a reason that is dsgen's fault; carries the worker's traceback."""
+
+
+class TaskUserError(UserError):
+    """A task met a mistake that the user can mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came back from a child: a value, or the text of an error and whose fault it is."""
+
+    value: Any = None
+    error: str = ""
+    by_user: bool = False
+
+
+class Child:
+    """One worker process. Use from one task at a time."""
+
+    def __init__(self, workflow: Workflow, name: str, module: Sequence[str] = ("-m", "dsgen.pipeline.engine.worker")) -> None:
+        self.module = module
+        """What the process runs; tests give one that misbehaves."""
+        self.workflow = workflow
+        self.name = name
+        self.limit = workflow.engine.row_limit_s
+        self.attempts = workflow.engine.attempts
+        self.process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection[Any, Any] | None = None
+        self._memory: mmap.mmap | None = None
+
+    async def do(self, task: Task) -> tuple[Any, Task]:
+        """The task's result, and the task as it was in the end done: without the units that killed the process.
+
+        Raises:
+            TaskUserError: the user can mend it.
+            WorkerError: dsgen cannot.
+        """
+        strikes: dict[int, int] = {}
+        while True:
+            outcome = await asyncio.to_thread(self._attempt, task)
+            if isinstance(outcome, Outcome):
+                if outcome.by_user:
+                    raise TaskUserError(outcome.error)
+                if outcome.error:
+                    raise WorkerError(outcome.error)
+                return outcome.value, task
+            unit, reason = outcome
+            strikes[unit] = strikes.get(unit, 0) + 1
+            if unit == _IDLE and strikes[unit] >= self.attempts:
+                raise WorkerError(f"the worker process died {strikes[unit]} times before it began a unit ({reason})")
+            if unit != _IDLE and (strikes[unit] >= self.attempts or reason == "timeout"):
+                detail = f"killed its worker {strikes[unit]} times" if reason != "timeout" else f"{self.limit:g} s"
+                task = replace(task, poison={**task.poison, unit: (reason, detail)})
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            self.process.wait()
+            self.process = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+
+    def _attempt(self, task: Task) -> Outcome | tuple[int, str]:
+        """The outcome of one try, or the unit that was at work when the process ended and why."""
+        if self.process is None or self.process.poll() is not None:
+            self.close()
+            self._start()
+        pipe, memory = self._pipe, self._memory
+        assert pipe is not None and memory is not None and self.process is not None
+        _CELL.pack_into(memory, 0, _IDLE, time.monotonic())
+        try:
+            pipe.send(task)
+            while not pipe.poll(min(0.2, self.limit / 4)):
+                unit, since = _CELL.unpack_from(memory, 0)
+                if unit != _IDLE and time.monotonic() - since > self.limit:
+                    self.close()
+                    return unit, "timeout"
+            outcome: Outcome = pipe.recv()
+        except (EOFError, OSError):
+            unit, _ = _CELL.unpack_from(memory, 0)
+            code = self.process.wait()
+            self.close()
+            return unit, f"signal_{-code}" if code < 0 else f"exit_{code}"
+        return outcome
+
+    def _start(self) -> None:
+        ours, theirs = Pipe()
+        with tempfile.TemporaryFile() as cell:
+            cell.truncate(mmap.PAGESIZE)
+            self._memory = mmap.mmap(cell.fileno(), mmap.PAGESIZE)
+            handles = (theirs.fileno(), cell.fileno())
+            command = [sys.executable, *self.module, *map(str, handles), str(os.getpid())]
+            self.process = subprocess.Popen(command, pass_fds=handles, stdin=subprocess.DEVNULL)  # noqa: S603
+        theirs.close()
+        self._pipe = ours
+        with contextlib.suppress(OSError):
+            ours.send((self.workflow.model_dump(mode="json"), self.name))
+
+
+class Bench(Protocol):
+    """What does tasks, such as a :class:`~dsgen.pipeline.engine.work.Workbench`."""
+
+    def do(self, task: Task, mark: Callable[[int], None]) -> Any:
+        """The result of a task; ``mark`` is told each unit before it is begun."""
+        ...
+
+
+def serve(make_bench: Callable[[Workflow], Bench]) -> None:
+    """The child's side: open the workflow, then do tasks until the parent is gone."""
+    handle, cell, parent = (int(a) for a in sys.argv[1:4])
+    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    pipe: Connection[Any, Any] = Connection(handle)
+    memory = mmap.mmap(cell, mmap.PAGESIZE)
+    pack, now = _CELL.pack_into, time.monotonic
+
+    def mark(unit: int) -> None:
+        pack(memory, 0, unit, now())
+
+    data, name = pipe.recv()
+    bench: Bench | None = None
+    while True:
+        try:
+            task: Task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            if bench is None:
+                bench = make_bench(parse(data, name))
+            outcome = Outcome(bench.do(task, mark))
+        except UserError as error:
+            outcome = Outcome(error=str(error), by_user=True)
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            outcome = Outcome(error=f"cannot write the dataset: {error.strerror}{where}", by_user=True)
+        except Exception:  # noqa: BLE001 - the boundary: a bug is reported with its traceback, never lost
+            outcome = Outcome(error=traceback.format_exc())
+        mark(_IDLE)
+        try:
+            pipe.send(outcome)
+        except (BrokenPipeError, OSError):
+            return
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent ends, where it can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)

@@ -1,0 +1,173 @@
+"""The workflow: a YAML file as frozen models, with every fault told at once and by its path."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, TypeAdapter, ValidationError, create_model
+
+import dsgen.mutators
+import dsgen.seeds.sources
+import dsgen.validators
+from dsgen.pipeline.core.errors import SourceError, WorkflowError
+from dsgen.pipeline.core.operator import Mutator, Validator, discover
+from dsgen.pipeline.core.source import Source
+from dsgen.pipeline.engine.plan import Plan
+from dsgen.pipeline.teachers.config import AutoConfig, TeacherConfig
+
+
+class Engine(BaseModel):
+    """How a run is carried out; nothing here changes what it makes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    executor: Literal["ray", "local"] = "ray"
+    workers: int | None = Field(default=None, ge=1, description="CPU workers; all cores when absent")
+    address: str | None = Field(
+        default=None, description="address of a Ray cluster; a local one is started when absent"
+    )
+    row_limit_s: float = Field(default=20.0, gt=0, description="seconds after which a stuck row's process is killed")
+    attempts: int = Field(default=3, ge=1, description="times that a row may kill its process before quarantine")
+
+
+class Workflow(BaseModel):
+    """A whole job. Lists of operators hold the models of the kinds that are installed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    seed: int = Field(ge=0, lt=2**63)
+    sources: tuple[SerializeAsAny[Source], ...] = Field(min_length=1)
+    keep_seeds: bool = True
+    mutators: tuple[SerializeAsAny[Mutator], ...] = ()
+    teacher: TeacherConfig = AutoConfig()
+    validators: tuple[SerializeAsAny[Validator], ...] = Field(min_length=1)
+    bucket_units: int = Field(default=1000, ge=10, le=100_000, description="planned units a commit")
+    engine: Engine = Engine()
+
+    def identity(self) -> dict[str, Any]:
+        """What makes a run the same run: name, seed, sources, mutators, and how they are cut into buckets."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "keep_seeds": self.keep_seeds,
+            "bucket_units": self.bucket_units,
+            "sources": [s.identity() for s in self.sources],
+            "mutators": [{"stamp": m.stamp, "count": m.count} for m in self.mutators],
+        }
+
+    def plan(self) -> Plan:
+        """Open the sources and number the units.
+
+        Raises:
+            SourceError: a seed file cannot be read.
+            WorkflowError: a source has fewer instances than asked for.
+        """
+        opened, faults = [], []
+        for index, source in enumerate(self.sources):
+            try:
+                opened.append(source.open())
+            except SourceError as error:
+                faults.append((f"sources[{index}]", str(error)))
+        if faults:
+            raise SourceError("\n".join(f"{path}: {text}" for path, text in faults))
+        wanted = [(getattr(m, "profile", ""), m.count) for m in self.mutators]
+        short = [f"sources[{i}]: {s}" for i, o in enumerate(opened) for s in o.shortfalls([w for w in wanted if w[0]])]
+        if short:
+            raise WorkflowError(self.name, short)
+        return Plan(self.seed, opened, self.mutators, self.bucket_units, keep_seeds=self.keep_seeds)
+
+
+@cache
+def mutators() -> dict[str, type[Mutator]]:
+    """The installed mutators by kind."""
+    return discover(dsgen.mutators, Mutator)
+
+
+@cache
+def validators() -> dict[str, type[Validator]]:
+    """The installed validators by kind."""
+    return discover(dsgen.validators, Validator)
+
+
+@cache
+def sources() -> dict[str, type[Source]]:
+    """The installed sources by kind."""
+    return discover(dsgen.seeds.sources, Source)
+
+
+@cache
+def schema() -> type[Workflow]:
+    """The workflow model, with its lists narrowed to the installed kinds."""
+
+    def one_of(kinds: dict[str, type[Any]]) -> Any:
+        classes = tuple(kinds.values())
+        if len(classes) == 1:
+            return SerializeAsAny[classes[0]]
+        return SerializeAsAny[Annotated[Union[classes], Field(discriminator="kind")]]  # noqa: UP007 - made here
+
+    fields: dict[str, Any] = {
+        name: (tuple.__class_getitem__((one_of(kinds), ...)), default)
+        for name, kinds, default in (
+            ("sources", sources(), Field(min_length=1)),
+            ("mutators", mutators(), ()),
+            ("validators", validators(), Field(min_length=1)),
+        )
+    }
+    return create_model("InstalledWorkflow", __base__=Workflow, **fields)
+
+
+def load(path: Path) -> Workflow:
+    """The workflow in a file; a bare name such as ``math.yaml`` may be one that ships with dsgen.
+
+    Raises:
+        WorkflowError: the file is missing, not YAML, or has faults; all of them are listed with their paths.
+    """
+    found = path
+    if not path.is_file():
+        shipped = Path(str(files("dsgen.workflows").joinpath(path.name)))
+        if not shipped.is_file():
+            names = ", ".join(sorted(p.name for p in shipped.parent.glob("*.yaml")))
+            raise WorkflowError(str(path), [f"no such file; workflows that ship with dsgen: {names}"])
+        found = shipped
+    try:
+        data = yaml.safe_load(found.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise WorkflowError(str(path), [f"not a YAML file: {error}"]) from error
+    if not isinstance(data, dict):
+        raise WorkflowError(str(path), ["the top level must be a mapping with `name`, `seed`, `sources`, ..."])
+    return parse(data, str(path))
+
+
+def parse(data: dict[str, Any], name: str) -> Workflow:
+    """The workflow that plain data describes."""
+    if isinstance(data.get("teacher"), str):
+        data = data | {"teacher": {"kind": data["teacher"]}}
+    try:
+        return TypeAdapter(schema()).validate_python(data)
+    except ValidationError as error:
+        raise WorkflowError(name, [_fault(e) for e in error.errors()]) from error
+
+
+def _fault(error: Any) -> str:
+    """One fault as ``mutators[0].factr: Extra inputs are not permitted``."""
+    kinds = {*sources(), *mutators(), *validators(), "auto", "derivation", "openai", "vllm"}
+    path = ""
+    for position, part in enumerate(error["loc"]):
+        if isinstance(part, int):
+            path += f"[{part}]"
+        # pydantic puts a union's tag into the path, where the reader's file has none.
+        elif part in kinds and position and (isinstance(error["loc"][position - 1], int) or position == 1):
+            continue
+        else:
+            path += f".{part}" if path else str(part)
+    text = error["msg"]
+    if error["type"] == "extra_forbidden":
+        text = "unknown key; check its spelling against `dsgen mutators` and `dsgen validators`"
+    elif error["type"] == "missing":
+        text = "is missing"
+    elif error["type"].startswith("union_tag"):
+        text = f"unknown kind {error['ctx'].get('tag', '(none)')!r}; known: {error['ctx'].get('expected_tags', '')}"
+    return f"{path or 'workflow'}: {text}"

@@ -1,0 +1,1 @@
+"""Records that ship with dsgen, each with its licence beside it."""

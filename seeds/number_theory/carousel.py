@@ -1,0 +1,50 @@
+"""Steps around a circle: a linear congruence, solved with an inverse from Euclid's algorithm."""
+
+from dsgen.pipeline.core.space import Choice, Integer
+from dsgen.pipeline.core.template import Derived, Template
+from dsgen.pipeline.core.trace import Quantity, Trace
+
+
+class Carousel(Template):
+    place = Choice("chairs of a chairlift station", "lockers around a round hall", "posts around a lake")
+    size = Integer(23, 90, harder=(91, 260))
+    stride = Integer(5, 40, harder=(23, 120))
+    goal = Integer(2, 60, harder=(31, 200))
+    last = Derived(lambda size: size - 1)
+
+    facts = (
+        "The {place} are numbered from 0 to {last} in a circle, so there are {size} of them. A robot starts at number 0 and always moves on by "
+        "{stride} numbers; after the highest number it goes on counting from 0."
+    )
+    question = "After how many moves does it stand at number {goal} for the first time?"
+
+    def where(self, size: int, stride: int, goal: int) -> bool:
+        return stride < size and goal < size and goal % stride > 0 and _rounds(size, stride) in (2, 3, 4)
+
+    def solve(self, t: Trace, size: Quantity, stride: Quantity, goal: Quantity) -> Quantity:
+        t.say("After n moves the robot stands at {stride} × n modulo {size}. Look for the inverse of {stride} by Euclid.")
+        high, low = size, stride
+        before, now = t.const(0), t.const(1)
+        while low.value > 1:
+            quotient, rest = high // low, high % low
+            text = t.state(quotient)
+            t.step("Divide {high} by {low}: {text}, remainder {}.", rest, high=high, low=low, text=text)
+            before, now = now, t.step("Modulo {size} this is {stride} times {}.", before - quotient * now)
+            high, low = low, rest
+        inverse = t.step("So the inverse of {stride} is {}.", now % size, role="modinv")
+        t.step("Indeed {}.", stride * inverse % size, role="verify")
+        return t.step("Multiplying the goal by it gives n = {} moves.", goal * inverse % size, role="mod_reduce")
+
+    def check(self, size: int, stride: int, goal: int) -> int:
+        place = moves = 0
+        while place != goal:
+            place, moves = (place + stride) % size, moves + 1
+        return moves
+
+
+def _rounds(high: int, low: int) -> int:
+    """Divisions until Euclid's algorithm reaches 1; 0 when it never does."""
+    rounds = 0
+    while low > 1:
+        high, low, rounds = low, high % low, rounds + 1
+    return rounds if low else 0

@@ -1,0 +1,1 @@
+"""Sources of seeds: one file each, discovered by their ``kind``."""

@@ -1,0 +1,157 @@
+"""Lifting a GSM8K record into a program: some numbers of the question become parameters.
+
+A record is lifted when its annotated calculations are exact and give its final answer, when it does not matter which of
+the possible origins each of their numbers has, and when at least one number of the question can change without
+changing how the problem is solved. What is doubtful keeps its value or is not lifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from random import Random
+
+from dsgen.seeds.text.lift_domain import parameter_of
+from dsgen.seeds.text.lift_expr import Const, Expr, Param, Result
+from dsgen.seeds.text.lift_guards import fixed_by_relations, guards_of
+from dsgen.seeds.text.lift_model import PROFILES, Lift, LiftStep, NotLifted, Parameter, Slot, uses
+from dsgen.seeds.text.lift_read import Equation, Solution, Unreadable, read_solution
+from dsgen.seeds.text.lift_resolve import Origins, Resolution, name_of, resolve, traceable, world_constants
+from dsgen.seeds.text.lift_risk import risky, structural_word
+from dsgen.seeds.text.lift_sentence import Sources, sentences
+from dsgen.seeds.text.numbers import Mention, read_numbers, write_number
+
+STAGES = ("annotated", "reproduced", "unambiguous", "lifted")
+_TRIES = 300
+_MANY_CHILDREN = 6
+_LEAST_CHILDREN = 3
+
+__all__ = ["PROFILES", "STAGES", "Lift", "LiftStep", "NotLifted", "Parameter", "Slot", "draw_values", "lift"]
+
+
+def lift(question: str, answer: str) -> Lift | NotLifted:
+    """The record as a program, or the stage of :data:`STAGES` that it does not reach and why."""
+    try:
+        return _lift(question, read_solution(answer), answer)
+    except Unreadable as stop:
+        return NotLifted(stop.stage, stop.reason)
+
+
+def draw_values(lifted: Lift, profile: str, rng: Random, tries: int = _TRIES) -> dict[str, Fraction] | None:
+    """Random admissible values that differ from the record's own; ``None`` when none is found."""
+    originals = lifted.originals
+    for attempt in range(tries):
+        values = dict(originals)
+        for p in lifted.parameters:
+            domain = p.domain(profile)
+            # Divisibility between several numbers is rare by chance: later attempts change fewer of them.
+            if domain.size > 0 and (attempt < tries // 3 or rng.random() < 0.5):
+                values[p.name] = domain.at(rng.randrange(domain.size))
+        if values != originals and lifted.admissible(values) is None:
+            return values
+    return None
+
+
+def _lift(question: str, solution: Solution, answer: str) -> Lift:
+    mentions = tuple(read_numbers(question))
+    frozen = set(risky(question, mentions))
+    constants = world_constants(f"{question} {answer}")
+    origins = Origins(mentions, frozenset(range(len(mentions))) - frozen, constants)
+    equations = traceable(solution.equations, origins)
+    if not equations or equations[-1].value != solution.gold:
+        raise Unreadable("unambiguous", "number-without-origin")
+    resolution = resolve(equations, origins)
+    if word := structural_word(question):
+        raise Unreadable("lifted", word)
+    equations, exprs = _only_needed(equations, resolution)
+    used = _used(exprs)
+    fixed = fixed_by_relations(question, mentions, used, equations, exprs)
+    free = frozenset(i for i in resolution.free if i in used) - fixed
+    if not free:
+        raise Unreadable("lifted", "nothing-free")
+    return _assemble(question, mentions, free, equations, exprs, solution)
+
+
+def _assemble(
+    question: str,
+    mentions: Sequence[Mention],
+    free: frozenset[int],
+    equations: Sequence[Equation],
+    exprs: Sequence[Expr],
+    solution: Solution,
+) -> Lift:
+    exprs = [_freeze(e, mentions, free) for e in exprs]
+    steps = tuple(sentences(solution.lines, equations, Sources(mentions, free, exprs)))
+    guards = guards_of(question, mentions, free, exprs)
+    segments = _segments(question, mentions, free)
+    for fine, wanted in ((False, _MANY_CHILDREN), (True, _LEAST_CHILDREN)):
+        parameters = tuple(parameter_of(name_of(i), mentions[i], question, fine=fine) for i in sorted(free))
+        lifted = Lift(segments, parameters, steps, guards)
+        _check_identity(lifted, question, solution.gold)
+        if _has_children(lifted, wanted):
+            return lifted
+    raise Unreadable("lifted", "too-few-children")
+
+
+def _has_children(lifted: Lift, wanted: int) -> bool:
+    """Whether a short search finds so many different admissible values."""
+    rng = Random(lifted.render_question(lifted.originals))  # noqa: S311 - the same record is always judged the same way
+    found: set[tuple[Fraction, ...]] = set()
+    for _ in range(6 * wanted):
+        values = draw_values(lifted, "same", rng, tries=60)
+        if values is None:
+            return False
+        found.add(tuple(values.values()))
+        if len(found) >= wanted:
+            return True
+    return False
+
+
+def _check_identity(lifted: Lift, question: str, gold: Fraction) -> None:
+    originals = lifted.originals
+    if lifted.render_question(originals) != question:
+        raise Unreadable("lifted", "cannot-be-rewritten")
+    if lifted.evaluate(originals)[-1] != gold or lifted.admissible(originals) is not None:
+        raise Unreadable("lifted", "does-not-reproduce")
+
+
+def _segments(question: str, mentions: Sequence[Mention], free: frozenset[int]) -> tuple[str | Slot, ...]:
+    segments: list[str | Slot] = []
+    position = 0
+    for index in sorted(free):
+        mention = mentions[index]
+        if write_number(mention.value, mention.style) != mention.text:
+            raise Unreadable("lifted", "cannot-be-rewritten")
+        segments += [question[position : mention.start], Slot(name_of(index))]
+        position = mention.end
+    return tuple(s for s in (*segments, question[position:]) if s != "")
+
+
+def _freeze(expr: Expr, mentions: Sequence[Mention], free: frozenset[int]) -> Expr:
+    from dsgen.seeds.text.lift_expr import map_leaves
+
+    names = {name_of(i): i for i in range(len(mentions))}
+
+    def change(leaf: Const | Param | Result) -> Expr:
+        if isinstance(leaf, Param) and names[leaf.name] not in free:
+            return Const(mentions[names[leaf.name]].value)
+        return leaf
+
+    return map_leaves(expr, change)
+
+
+def _used(exprs: Sequence[Expr]) -> frozenset[int]:
+    return frozenset(int(u[1:]) - 1 for e in exprs for u in uses(e) if isinstance(u, str))
+
+
+def _only_needed(equations: Sequence[Equation], resolution: Resolution) -> tuple[list[Equation], list[Expr]]:
+    """The equations that the answer depends on, renumbered."""
+    from dsgen.seeds.text.lift_expr import map_leaves
+
+    kept = sorted(resolution.needed)
+    place = {old: new for new, old in enumerate(kept)}
+
+    def renumber(leaf: Const | Param | Result) -> Expr:
+        return Result(place[leaf.index]) if isinstance(leaf, Result) else leaf
+
+    return [equations[i] for i in kept], [map_leaves(resolution.exprs[i], renumber) for i in kept]

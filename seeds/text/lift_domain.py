@@ -1,0 +1,95 @@
+"""What values a parameter may take: near the original, as round as the original, and possible in its unit."""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+
+from dsgen.seeds.text.lift_model import Parameter, Span
+from dsgen.seeds.text.lift_risk import tells_ages, tells_scores
+from dsgen.seeds.text.numbers import Mention
+
+_STEPS = (5000, 1000, 500, 100, 50, 20, 10, 5, 2)
+
+
+def parameter_of(name: str, mention: Mention, question: str, *, fine: bool = False) -> Parameter:
+    """The parameter at a mention, with its domains; ``fine`` ones hold every value, not only round ones."""
+    unit = 10**mention.style.decimals
+    count = int(mention.value * unit)
+    step = 1 if fine and unit == 1 else _step(count, mention)
+    ages = tells_ages(question)
+    cap = _cap(mention, question)
+    floor = 2 if unit == 1 else 1
+    ranges = ((Fraction(1, 3), Fraction(1)), (Fraction(1, 2), Fraction(2)), (Fraction(1), Fraction(5)))
+    if ages:
+        ranges = ((Fraction(3, 5), Fraction(1)), (Fraction(3, 5), Fraction(7, 5)), (Fraction(1), Fraction(8, 5)))
+    spans = []
+    for low_factor, high_factor in ranges:
+        low = max(floor, math.ceil(count * low_factor))
+        high = math.floor(count * high_factor)
+        if high_factor > 1 and not ages:
+            high = max(high, count + 3 * step)
+        if cap is not None:
+            high = min(high, cap * unit)
+        low = -(-low // step) * step
+        high = high // step * step
+        spans.append(Span(Fraction(low, unit), Fraction(max(high, low - step), unit), Fraction(step, unit)))
+    easier, same, harder = spans
+    return Parameter(
+        name, mention.value, mention.style, (easier, same, harder), "%" if mention.percent else mention.unit, mention.percent
+    )
+
+
+def _step(count: int, mention: Mention) -> int:
+    """The coarsest grid that holds the original and leaves at least four values below it."""
+    least = 2 if mention.style.decimals else 4
+    for step in _STEPS:
+        if count % step == 0 and count // step >= least and step not in (2, 20):
+            return step
+    return 1
+
+
+def _cap(mention: Mention, question: str) -> int | None:
+    """The largest value that makes sense; ``None`` when every value does."""
+    v = mention.value
+    caps: list[int] = []
+    if mention.percent:
+        caps.append(95)
+    if mention.style.words:
+        caps.append(99 if v < 100 else 999)
+    if not mention.style.grouped and not mention.money and v < 1000:
+        caps.append(999)
+    unit = _time_unit(mention, question)
+    lowered = question.lower()
+    if unit == "hour" and v <= 24:
+        caps.append(12 if v <= 12 else 23)
+    elif unit == "day":
+        if v <= 7 and "week" in lowered:
+            caps.append(max(int(v), 6))
+        elif v <= 31:
+            caps.append(28)
+    elif unit == "week" and v <= 52:
+        caps.append(int(v) if v <= 4 and "month" in lowered else 50)
+    elif unit == "month" and v <= 12:
+        caps.append(11)
+    elif unit in ("minute", "second") and v < 60:
+        caps.append(59)
+    elif unit == "year":
+        caps.append(max(int(v), 60))
+    if tells_ages(question) and not mention.money and v < 90:
+        caps.append(90)
+    if tells_scores(question) and not mention.money and v <= 100:
+        caps.append(100)
+    if re.match(r"(?:miles?|km|kilometers?|mph|kmph)$", mention.unit) and v <= 120:
+        caps.append(int(max(2 * v, 20)))
+    if re.match(r"(?:times|servings?|meals?|pills?|glasses|cups|mugs|naps)$", mention.unit):
+        caps.append(int(max(2 * v, 9)))
+    return min(caps) if caps else None
+
+
+def _time_unit(mention: Mention, question: str) -> str:
+    match = re.match(r"[\s-]*(?:\w+\s+)?(hour|hr|day|week|month|minute|min|second|sec|year|night)s?\b", question[mention.end :])
+    if match is None:
+        return ""
+    return {"hr": "hour", "min": "minute", "sec": "second", "night": "day"}.get(match.group(1), match.group(1))

@@ -1,0 +1,308 @@
+"""A lifted record: a question with slots, parameters with domains, and steps that compute the answer from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from dsgen.seeds.text.lift_expr import (
+    Binary,
+    Const,
+    Expr,
+    ExpressionError,
+    Param,
+    Result,
+    evaluate,
+    inner,
+    show_value,
+    write,
+)
+from dsgen.seeds.text.numbers import Style, decimal_places, says_an, write_number
+
+Values = Mapping[str, Fraction]
+PROFILES = ("easier", "same", "harder")
+
+
+class Span(NamedTuple):
+    """The values from ``low`` to ``high``, both included, ``step`` apart."""
+
+    low: Fraction
+    high: Fraction
+    step: Fraction
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return max(0, int((self.high - self.low) // self.step) + 1)
+
+    def at(self, position: int) -> Fraction:
+        """The value at a position, from 0."""
+        return self.low + position * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number of the question that may take other values."""
+
+    name: str
+    value: Fraction
+    style: Style
+    domains: tuple[Span, Span, Span]
+    """By profile, in the order of :data:`PROFILES`."""
+    unit: str = ""
+    percent: bool = False
+
+    def domain(self, profile: str) -> Span:
+        """The domain of a profile."""
+        return self.domains[PROFILES.index(profile)]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place of the question where a parameter's value stands."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A place of a solution sentence where a computed number stands."""
+
+    expr: Expr
+    style: Style
+
+
+@dataclass(frozen=True, slots=True)
+class LiftStep:
+    """One calculation; ``before`` and ``after`` are the sentence around its equation, empty for a bare equation."""
+
+    expr: Expr
+    before: tuple[str | Shown, ...] = ()
+    after: tuple[str | Shown, ...] = ()
+    line: int = 0
+    """Steps of one line stand in one sentence."""
+
+
+class Order(NamedTuple):
+    """Two expressions whose order must stay what it is."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Conditions beyond those that every record has."""
+
+    orders: tuple[Order, ...] = ()
+    shares: tuple[str, ...] = ()
+    """Percent parameters that together stay at or below 100."""
+    shares_fixed: Fraction = Fraction(0)
+    """What the unchangeable percentages add to them."""
+    ceiling: Fraction | None = None
+    """No step that was at or below this may rise above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotLifted:
+    """Why a record is not lifted: the stage of the funnel that it does not reach, and the reason."""
+
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A record as a program over its parameters. All methods are pure."""
+
+    segments: tuple[str | Slot, ...]
+    parameters: tuple[Parameter, ...]
+    steps: tuple[LiftStep, ...]
+    guards: Guards
+
+    @property
+    def originals(self) -> dict[str, Fraction]:
+        """The values of the record itself."""
+        return {p.name: p.value for p in self.parameters}
+
+    def evaluate(self, values: Values) -> list[Fraction]:
+        """The values of the steps; the last one is the answer.
+
+        Raises:
+            ExpressionError: a division by zero.
+        """
+        results: list[Fraction] = []
+        for step in self.steps:
+            results.append(evaluate(step.expr, values, results))
+        return results
+
+    def render_question(self, values: Values, hidden: Mapping[str, str] | None = None) -> str:
+        """The question with these values; ``hidden`` parameters are shown as the given symbols."""
+        styles = {p.name: p for p in self.parameters}
+        text = ""
+        for segment in self.segments:
+            if isinstance(segment, str):
+                text += segment
+            elif hidden and segment.name in hidden:
+                text += styles[segment.name].style.prefix + hidden[segment.name]
+            else:
+                parameter, value = styles[segment.name], values[segment.name]
+                written = write_number(value, parameter.style)
+                text = text if value == parameter.value else _with_article(text, written)
+                text += written
+        return text
+
+    def render_solution(self, values: Values) -> str:
+        """The worked solution, one sentence or equation a line."""
+        results = self.evaluate(values)
+        lines: list[str] = []
+        previous = -1
+        for index, step in enumerate(self.steps):
+            sentence = self.sentence(index, values, results)
+            equation = f"{write(step.expr, values, results)} = {show_value(results[index])}"
+            text = sentence.replace("{}", equation)
+            if step.before or step.after:
+                if step.line == previous:
+                    lines[-1] += text
+                else:
+                    lines.append(text)
+                previous = step.line
+            else:
+                lines.append(text)
+                previous = -1
+        return "\n".join(lines)
+
+    def sentence(self, index: int, values: Values, results: list[Fraction]) -> str:
+        """The text of a step with ``{}`` where its equation stands."""
+        step = self.steps[index]
+        if not step.before and not step.after:
+            return "{}."
+        return self._fill(step.before, values, results) + "{}" + self._fill(step.after, values, results)
+
+    def _fill(self, parts: tuple[str | Shown, ...], values: Values, results: list[Fraction]) -> str:
+        text = ""
+        for part in parts:
+            if isinstance(part, str):
+                text += part
+                continue
+            value = evaluate(part.expr, values, results)
+            if decimal_places(value) is None:
+                written = part.style.prefix + show_value(value)
+            else:
+                written = write_number(value, part.style)
+            text = _with_article(text, written) + written
+        return text
+
+    def admissible(self, values: Values) -> str | None:
+        """The slug of the guard that forbids these values; ``None`` when they are admissible."""
+        originals = self.originals
+        for parameter in self.parameters:
+            if not _fits(parameter, values[parameter.name]):
+                return "outside-domain"
+        try:
+            results = self.evaluate(values)
+        except ExpressionError:
+            return "division-by-zero"
+        base = self.evaluate(originals)
+        for step in self.steps:
+            for node in inner(step.expr):
+                slug = _node_fault(
+                    evaluate(node, originals, base), evaluate(node, values, results), node is step.expr
+                )
+                if slug:
+                    return slug
+        return self._guard_fault(values, results, base)
+
+    def _guard_fault(self, values: Values, results: list[Fraction], base: list[Fraction]) -> str | None:
+        originals = self.originals
+        for left, right in self.guards.orders:
+            was = evaluate(left, originals, base) - evaluate(right, originals, base)
+            now = evaluate(left, values, results) - evaluate(right, values, results)
+            if _sign(was) != _sign(now):
+                return "order-changes"
+        if self.guards.shares:
+            total = sum((values[name] for name in self.guards.shares), self.guards.shares_fixed)
+            if total >= 100:
+                return "shares-exceed-100"
+        ceiling = self.guards.ceiling
+        if ceiling is not None and any(b <= ceiling < r for b, r in zip(base, results, strict=True)):
+            return "above-ceiling"
+        return None
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain JSON data that shows the whole program."""
+        return {
+            "segments": [s if isinstance(s, str) else {"slot": s.name} for s in self.segments],
+            "parameters": [
+                {
+                    "name": p.name,
+                    "value": str(p.value),
+                    "domains": {name: [str(v) for v in p.domain(name)] for name in PROFILES},
+                    "style": p.style._asdict(),
+                    "unit": p.unit,
+                    "percent": p.percent,
+                }
+                for p in self.parameters
+            ],
+            "steps": [expr_data(step.expr) for step in self.steps],
+        }
+
+
+def expr_data(expr: Expr) -> Any:
+    """An expression as plain JSON data."""
+    if isinstance(expr, Const):
+        return str(expr.value)
+    if isinstance(expr, Param):
+        return {"parameter": expr.name}
+    if isinstance(expr, Result):
+        return {"step": expr.index}
+    return [expr.op, expr_data(expr.left), expr_data(expr.right)]
+
+
+def uses(expr: Expr) -> set[str | int]:
+    """The parameter names and step indexes in an expression."""
+    if isinstance(expr, Binary):
+        return uses(expr.left) | uses(expr.right)
+    if isinstance(expr, Param):
+        return {expr.name}
+    return {expr.index} if isinstance(expr, Result) else set()
+
+
+def _fits(parameter: Parameter, value: Fraction) -> bool:
+    style = parameter.style
+    if style.decimals and (style.decimals == 1 or not style.prefix) and value.denominator == 1:
+        # nobody writes "12.0 pounds" or "$3.0"
+        return value == parameter.value
+    return value == parameter.value or any(
+        s.size > 0 and s.low <= value <= s.high and (value - s.low) % s.step == 0 for s in parameter.domains
+    )
+
+
+def _node_fault(was: Fraction, now: Fraction, is_step: bool) -> str | None:
+    if _sign(was) != _sign(now):
+        return "sign-changes"
+    if was.denominator == 1 and now.denominator != 1:
+        return "not-whole"
+    if (was < 1) != (now < 1) or (was == 1) != (now == 1):
+        return "crosses-one"
+    if not is_step:
+        return None
+    before, after = decimal_places(was), decimal_places(now)
+    if before is not None and before <= 2 and (after is None or after > 2):
+        return "too-many-decimals"
+    return None
+
+
+def _sign(value: Fraction) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _with_article(text: str, written: str) -> str:
+    match = re.search(r"\b(an?)(\s+)$", text, re.IGNORECASE)
+    if match is None:
+        return text
+    article = match.group(1)[0] + ("n" if says_an(written) else "")
+    return text[: match.start()] + article + match.group(2)
