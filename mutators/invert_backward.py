@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -20,13 +21,23 @@ from dsgen.pipeline.core.backsolve import Backward, go_back
 from dsgen.pipeline.core.derivation import Derivation
 from dsgen.pipeline.core.exact import Exact, show
 from dsgen.pipeline.core.frames import frames_of, masked
-from dsgen.pipeline.core.inverse import Route, agrees, dependents, leaves_of, lines_below, route
+from dsgen.pipeline.core.inverse import (
+    Route,
+    agrees,
+    dependents,
+    has_differences,
+    leaves_of,
+    lines_below,
+    outcome,
+    route,
+)
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.operator import Mutator, NotApplicable
 from dsgen.pipeline.core.problem import Mutation, Part, Problem
 from dsgen.pipeline.core.program import Program, Values
 
 LARGEST_DOMAIN = 400
+LARGEST_BRUTE_FORCE = 5000
 MOST_TRIES = 40
 MOST_EQUATIONS = 150
 MOST_SOLUTIONS = 12
@@ -137,6 +148,8 @@ class _Hidden:
             return NotApplicable("trivial")
         if len(self.domain) < 2:
             return NotApplicable("no_domain")
+        if len(self.domain) > LARGEST_BRUTE_FORCE:
+            return NotApplicable("domain_too_large")
         self._look_around()
         preimage = self._preimage()
         if isinstance(preimage, NotApplicable):
@@ -148,7 +161,9 @@ class _Hidden:
             # Each of its solutions could be drawn and would make the very same question: only the least one does.
             return NotApplicable("same_as_cousin")
         symbol = self._symbol()
-        bounds = _bounds(symbol, self.domain) if preimage.bounded else ""
+        if not symbol:
+            return NotApplicable("no_letter_left")
+        bounds = _bounds(symbol, self.domain) if preimage.bounded or self._shows_code() else ""
         parts = self._statement(symbol, bounds, all_of_them=len(found) > 1)
         if isinstance(parts, NotApplicable):
             return parts
@@ -160,11 +175,25 @@ class _Hidden:
     def _with(self, value: Exact) -> dict[str, Exact]:
         return {**self.values, self.name: value}
 
-    def _derive(self, value: Exact) -> Derivation | None:
+    def _try(self, value: Exact) -> Try:
         try:
-            return self.program.derive(self._with(value))
-        except Degenerate:
-            return None
+            return Try(value, self.program.derive(self._with(value)))
+        except Degenerate as obstacle:
+            return Try(value, None, str(obstacle))
+
+    def _could_be_meant(self, value: Exact, outcome: Exact | None) -> bool:
+        """Whether a reader of the text may take a value for a solution that the program's conditions leave out.
+
+        That is so when the calculation gives the result for it, but for its sign: where a difference turns round, a
+        length or an angle has the same size. Or when the second solver, which reads the text its own way, says so.
+        """
+        result = self.forward.value
+        if outcome is not None and (outcome == result or (_is_number(result) and outcome == -result)):  # type: ignore[operator]
+            return True
+        try:
+            return self.program.second(self._with(value)) == result
+        except (ArithmeticError, ValueError, TypeError, LookupError, StopIteration, RuntimeError):
+            return False
 
     def _look_around(self) -> None:
         """Derive for the ends of the domain, the neighbours and the middle."""
@@ -173,7 +202,7 @@ class _Hidden:
         places = {0, len(domain) - 1, at - 1, at + 1, len(domain) // 2}
         for place in sorted(places):
             if place != at and 0 <= place < len(domain):
-                derivation = self._derive(domain[place])
+                derivation = self._try(domain[place]).derivation
                 if derivation is not None:
                     self.others.append((domain[place], derivation))
 
@@ -181,12 +210,20 @@ class _Hidden:
         forward, leaves = self.forward, self.leaves
         way = route(forward, leaves, self.domain)
         if way is not None and self.others and all(agrees(forward, leaves, v, d) for v, d in self.others):
-            if way.kind != "residue":
+            if way.kind == "residue":
+                found = self._residues(way)
+                admitted = all(self.program.admissible(self._with(v)) for v in found)
+                return _Preimage(found, way) if admitted else NotApplicable("hidden_condition")
+            if not has_differences(forward, leaves):
                 return _Preimage((self.own,), way)
-            found = self._residues(way)
-            if all(self.program.admissible(self._with(v)) for v in found):
-                return _Preimage(found, way)
-            return NotApplicable("hidden_condition")
+            # A difference may be meant without its sign, so the text is taken at its word within the domain only.
+            if len(self.domain) > LARGEST_DOMAIN:
+                return NotApplicable("domain_too_large")
+            for value in self.domain:
+                if not self.program.admissible(self._with(value)):
+                    if self._could_be_meant(value, outcome(forward, leaves, value)):
+                        return NotApplicable("hidden_condition")
+            return _Preimage((self.own,), way._replace(bounded=True))
         return self._search()
 
     def _residues(self, way: Route) -> list[Exact]:
@@ -206,24 +243,30 @@ class _Hidden:
         found: list[Exact] = []
         equations = 0
         for value in self.domain:
-            derivation = self._derive(value)
-            tries.append(Try(value, derivation))
-            if derivation is not None:
-                equations += len(derivation.steps)
-            if derivation is not None and derivation.value == result:
-                if not self.program.admissible(self._with(value)):
-                    return NotApplicable("hidden_condition")
-                found.append(value)
+            trial = self._try(value)
+            tries.append(trial)
+            reached = trial.derivation.value if trial.derivation else None
+            equations += len(trial.derivation.steps) if trial.derivation else 0
+            if self.program.admissible(self._with(value)):
+                if reached == result:
+                    found.append(value)
+            elif self._could_be_meant(value, reached):
+                return NotApplicable("hidden_condition")
         if self.own not in found:
             raise AssertionError(f"{self.program.id}: {self.name} = {self.own} does not give its own result again")
         return NotApplicable("casework_too_long") if equations > MOST_EQUATIONS else _Preimage(found, None, tries)
 
     def _symbol(self) -> str:
-        """A letter that neither statement nor solution uses."""
+        """A letter that neither statement nor solution uses; empty when there is none."""
         texts = [p.content for p in self.program.facts_parts(self.values, {})]
+        texts.append(self.program.result("", self.values))
         texts += [step.text for step in self.forward.steps]
         used = set(re.findall(r"(?<![A-Za-z_])[a-z](?![A-Za-z_])", " ".join(texts)))
-        return next(s for s in _SYMBOLS if s not in used)
+        return next((s for s in _SYMBOLS if s not in used), "")
+
+    def _shows_code(self) -> bool:
+        """Whether the statement is a program, which may branch on what is hidden."""
+        return any(p.kind == "code" for p in self.program.facts_parts(self.values, {}))
 
     def _statement(self, symbol: str, bounds: str, *, all_of_them: bool) -> tuple[Part, ...] | NotApplicable:
         program, name = self.program, self.name
@@ -291,6 +334,10 @@ def _by_brute_force(program: Program, values: Values, name: str, domain: Sequenc
         if program.admissible(trial) and program.second(trial) == result:
             found.append(value)
     return found[0] if len(found) == 1 else frozenset(found)
+
+
+def _is_number(value: Exact) -> bool:
+    return type(value) is int or type(value) is Fraction
 
 
 def _bounds(symbol: str, domain: Sequence[Any]) -> str:

@@ -148,7 +148,11 @@ def parse(data: dict[str, Any], name: str) -> Workflow:
     try:
         return TypeAdapter(schema()).validate_python(data)
     except ValidationError as error:
-        raise WorkflowError(name, [_fault(e) for e in error.errors()]) from error
+        errors = error.errors()
+        # A list whose members are all faulty is also "too short": that says nothing new.
+        inner = {e["loc"][0] for e in errors if len(e["loc"]) > 1}
+        told = [e for e in errors if not (e["type"] == "too_short" and e["loc"][0] in inner)]
+        raise WorkflowError(name, [_fault(e) for e in told]) from error
 
 
 def _fault(error: Any) -> str:
@@ -165,7 +169,7 @@ def _fault(error: Any) -> str:
             path += f".{part}" if path else str(part)
     text = error["msg"]
     if error["type"] == "extra_forbidden":
-        text = "unknown key; check its spelling against `dsgen mutators` and `dsgen validators`"
+        text = "unknown key; check its spelling"
     elif error["type"] == "missing":
         text = "is missing"
     elif error["type"].startswith("union_tag"):

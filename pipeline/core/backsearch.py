@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import gcd
 from typing import NamedTuple
 
 from dsgen.pipeline.core.arith import LEAVES
-from dsgen.pipeline.core.backsolve import Backward
+from dsgen.pipeline.core.backward import Backward
 from dsgen.pipeline.core.derivation import Derivation
 from dsgen.pipeline.core.exact import Exact, show
-from dsgen.pipeline.core.frames import SLOT
+from dsgen.pipeline.core.frames import SLOT, opened
 from dsgen.pipeline.core.inverse import Route, dependents, leaves_of
+from dsgen.pipeline.core.linear import Linear, times
 from dsgen.pipeline.core.trace import Quantity
 
 
@@ -20,6 +20,8 @@ class Try(NamedTuple):
 
     value: Exact
     derivation: Derivation | None
+    obstacle: str = ""
+    """Why the calculation does not exist."""
 
 
 def listing(values: Sequence[Exact], last: str = "and") -> str:
@@ -38,14 +40,15 @@ def try_all(work: Backward, name: str, tries: Sequence[Try], fitting: Sequence[E
             shared[work.equation(quantity)] = quantity
     work.say(f"There are only {len(tries)} values that {symbol} can have, so each of them is tried.")
     found: list[Quantity] = []
-    for value, derivation in tries:
+    for value, derivation, obstacle in tries:
         if derivation is None:
-            work.say(f"Trying {show(value)}: the calculation is not possible.")
+            work.say(f"Trying {show(value)}: not possible ({obstacle}).")
             continue
         trial, equations, outcome = _run(work, name, derivation, value, shared)
         fits = work.make("eq", (outcome, work.result), (), "case_split")
         ending = "which fits" if fits.value else f"not {given}"
-        work.say(f"Trying {show(value)}: {'; '.join(equations)}, {ending}.", fits)
+        shown = [e for e in equations[:-1] if "=" in e] + equations[-1:]
+        work.say(f"Trying {show(value)}: {'; '.join(shown)}, {ending}.", fits)
         if fits.value:
             found.append(work.make("mul", (trial, fits), trial.unit))
     if len(fitting) == 1:
@@ -64,7 +67,7 @@ def _run(
     depends = dependents(derivation.nodes, leaves)
     stated = {step.node for step in derivation.steps}
     here: dict[int, Quantity] = {}
-    trial = work.tape.const(value)  # type: ignore[arg-type]
+    trial = work.tape.const(value)
     equations = []
     for index in derivation.load_bearing():
         node = derivation.nodes[index]
@@ -93,8 +96,7 @@ def by_residues(work: Backward, way: Route, known: Quantity, fitting: Sequence[E
     work.say(f"Only remainders modulo {m} matter.")
     slope, rest = _follow(work, way.end, modulus)
     target = work.make("mod", (work.make("sub", (known, rest), ()), modulus), ())
-    a = show(slope.value)
-    work.say(f"So {a} × {symbol} must leave {work.equation(target)}.", target)
+    work.say(f"So {times(slope.value, symbol)} must leave {work.equation(target)}.", target)
     common = work.make("gcd", (slope, modulus), ())
     if common.value == 1:
         small = modulus
@@ -106,7 +108,7 @@ def by_residues(work: Backward, way: Route, known: Quantity, fitting: Sequence[E
         lines = [work.equation(q) for q in (slope, target, small)]
         for q in (slope, target):
             work.tape.stated.add(q.index)
-        work.say(f"{lines[0]}, {lines[1]} and {lines[2]}, so {show(slope.value)} × {symbol} must leave "
+        work.say(f"{lines[0]}, {lines[1]} and {lines[2]}, so {times(slope.value, symbol)} must leave "
                  f"{show(target.value)} modulo {show(small.value)}.", small)  # fmt: skip
     n = show(small.value)
     if slope.value != 1:
@@ -173,10 +175,12 @@ def _follow(work: Backward, end: int, modulus: Quantity) -> tuple[Quantity, Quan
             slope, rest = _reduced(work, slope, modulus), _reduced(work, rest, modulus)
             texts = [work.equation(q) for q in (slope, rest)]
             frame = work.frames[work.stated_by[index]] if index in work.stated_by else None
-            expression = f"{show(slope.value)} × {work.symbol} + {show(rest.value)}"
+            expression = Linear(slope, rest).write(work.symbol)
+            if frame:
+                work.lead_in(index)
             told = (frame or f"The result is {SLOT}.").replace(SLOT, f"{expression} modulo {show(modulus.value)}")
             reasons = " and ".join(t for t in texts if "=" in t)
-            work.say(told.removesuffix(".") + (f", because {reasons}." if reasons else "."))
+            work.say(opened(told).removesuffix(".") + (f", because {reasons}." if reasons else "."))
             tape.stated.update((slope.index, rest.index))
         lines[index] = (slope, rest)
     return lines[end]

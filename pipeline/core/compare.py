@@ -17,8 +17,8 @@ from dsgen.pipeline.core import rescue as math_verify
 from dsgen.pipeline.core.answers import Answer
 from dsgen.pipeline.core.exact import plain
 from dsgen.pipeline.core.final import MAX_ANSWER, Final, boxes, final_answer
-from dsgen.pipeline.core.mathtext import WORDS, Unreadable, read
-from dsgen.pipeline.core.quantity import Amount, amount, same_amount
+from dsgen.pipeline.core.mathtext import FUNCTIONS, GREEK, WORDS, Unreadable, read
+from dsgen.pipeline.core.quantity import Amount, amount, factors, same_amount
 
 
 class Outcome(StrEnum):
@@ -81,16 +81,22 @@ def _(answer: answers.Integer, text: str, rescue: bool) -> Comparison:
     simple = _PLAIN.fullmatch(text)
     if simple is not None and "$" not in text:
         return CORRECT if int(simple[1].replace(",", "")) == answer.value else WRONG
-    return _number(answer.value, answer.unit, text)
+    return _number(answer, text, rescue)
 
 
 @_compare.register
 def _(answer: answers.Rational, text: str, rescue: bool) -> Comparison:
-    return _number(answer.value, answer.unit, text)
+    return _number(answer, text, rescue)
 
 
-def _number(value: int | Fraction, unit: str, text: str) -> Comparison:
-    seen: Amount = amount(_NAME.sub("", text))
+def _number(answer: answers.Integer | answers.Rational, text: str, rescue: bool) -> Comparison:
+    value, unit = answer.value, answer.unit
+    try:
+        seen = amount(_NAME.sub("", text))
+    except (Unreadable, ArithmeticError):
+        if _is_prose(_plain_text(_without_unit(text)[0])):
+            raise
+        return _expression(f"{answer.show()} \\text{{ {unit}}}" if unit else answer.show(), text, rescue)
     if type(seen.value) is not int and type(seen.value) is not Fraction:
         return Comparison(Outcome.WRONG, "exact", "not a number")
     if not unit and len(seen.unit) == 1 and seen.unit.isalpha():
@@ -120,6 +126,9 @@ def _(answer: answers.Text, text: str, rescue: bool) -> Comparison:
     return Comparison(Outcome.CORRECT if same else Outcome.WRONG, "text")
 
 
+_THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")
+
+
 def _members(text: str) -> tuple[str, list[str]]:
     """The opening bracket of a list (empty: none) and the texts of its members."""
     body = text.strip().strip("$").strip().replace("\\left", "").replace("\\right", "")
@@ -135,7 +144,7 @@ def _members(text: str) -> tuple[str, list[str]]:
             depth += 1
         elif sign in ")]}":
             depth -= 1
-        elif sign in ",;\n" and depth == 0:
+        elif sign in ",;\n" and depth == 0 and (opened or not _THOUSANDS.match(body, max(0, at - 1))):
             members.append(body[begin:at].strip())
             begin = at + 1
     members.append(body[begin:].strip())
@@ -152,7 +161,7 @@ def _member(kind: Any, text: str) -> Any:
     if type(kind) is str:
         return _plain_text(text).casefold()
     if type(kind) is tuple:
-        opened, members = _members(text)
+        _, members = _members(text)
         if len(members) != len(kind):
             raise Unreadable("length")
         return tuple(_member(k, m) for k, m in zip(kind, members, strict=True))
@@ -167,7 +176,7 @@ def _member(kind: Any, text: str) -> Any:
         if word not in _YES and word not in _NO:
             raise Unreadable("neither yes nor no")
         return word in _YES
-    return plain(read(text))  # type: ignore[arg-type]
+    return plain(read(text))
 
 
 def _folded(value: Any) -> Any:
@@ -219,12 +228,19 @@ def _(answer: answers.Expression, text: str, rescue: bool) -> Comparison:
     gold = answer.value
     if not gold.strip():
         return Comparison(Outcome.BAD_REFERENCE, "exact", "empty")
-    words, own = _plain_text(text), _plain_text(gold)
+    return _expression(gold, text, rescue)
+
+
+def _expression(gold: str, text: str, rescue: bool) -> Comparison:
+    (gold_math, gold_unit), (math, unit) = _without_unit(gold), _without_unit(text)
+    if gold_unit and unit and factors(gold_unit) != factors(unit):
+        return Comparison(Outcome.WRONG, "unit", unit)
+    own, words = _plain_text(gold_math), _plain_text(math)
     if "".join(words.split()) == "".join(own.split()):
         return Comparison(Outcome.CORRECT, "text")
     typed = _typed(own, words)
     if typed is not None:
-        return Comparison(Outcome.CORRECT if typed else Outcome.WRONG, "points")
+        return Comparison(Outcome.CORRECT if typed.equal else Outcome.WRONG, typed.decided_by)
     if _is_prose(own):
         same = _word(own) == _word(words)
         return Comparison(Outcome.CORRECT if same else Outcome.WRONG, "text")
@@ -238,47 +254,58 @@ def _(answer: answers.Expression, text: str, rescue: bool) -> Comparison:
     return Comparison(Outcome.CORRECT if found.equal else Outcome.WRONG, "math_verify")
 
 
-_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
+_UNIT_TAIL = re.compile(r"(.*[\w)}\]])((?:\s|\\[ ,;])*+(?:\\(?:text|mbox|mathrm)\s?\{[^{}]{1,40}\}(?:\s|\\[ ,;])*+)++\.?)", re.DOTALL)
+_WORD = re.compile(r"(?<![\\A-Za-z_])[A-Za-z]{3,}")
+_MATH_WORDS = WORDS | FUNCTIONS | {name[1:] for name in GREEK}
+
+
+def _without_unit(text: str) -> tuple[str, str]:
+    """A text without the words behind its mathematics, and these words."""
+    match = _UNIT_TAIL.fullmatch(text.strip().strip("$"))
+    if match is None:
+        return text, ""
+    return match[1], " ".join(_plain_text(match[2].replace("\\ ", " ").replace("\\,", " ")).split())
 
 
 def _is_prose(text: str) -> bool:
-    return any(word not in WORDS for word in _WORD.findall(text))
+    return any(word not in _MATH_WORDS for word in _WORD.findall(text))
 
 
 def _word(text: str) -> str:
     return " ".join(re.sub(r"[^\w]+", " ", text).casefold().split())
 
 
-def _typed(gold: str, text: str) -> bool | None:
-    """Equality of two expressions or lists of them, as far as it can be told exactly."""
-    if _is_prose(gold):
-        return None
-    if _is_prose(text):
+def _typed(gold: str, text: str) -> symbolic.Identity | None:
+    """Equality of two expressions or lists of them, as far as it can be told."""
+    if _is_prose(gold) or _is_prose(text) or any(sign in gold + text for sign in ("\\pm", "±", "\\cup", "\\mp", "\\begin")):
         return None
     own_bracket, own = _members(gold)
     bracket, seen = _members(text)
     if len(own) < 2 and len(seen) < 2:
         return symbolic.identical(gold, text)
-    if "\\cup" in gold + text or "[" in own_bracket + bracket and own_bracket != bracket:
+    if "[" in own_bracket + bracket and own_bracket != bracket:
         return None
     if len(own) != len(seen) or {own_bracket, bracket} == {"(", "{"}:
-        return False
-    ordered = "(" in own_bracket + bracket or "[" in own_bracket
-    if ordered:
-        found = [_typed(a, b) for a, b in zip(own, seen, strict=True)]
-        return False if False in found else None if None in found else True
+        return symbolic.Identity(False, "points")
+    tiers = {"points"}
     rest = list(seen)
+    ordered = "(" in own_bracket + bracket or "[" in own_bracket
     for member in own:
-        found = [symbolic.identical(member, other) for other in rest]
-        if True in found:
-            rest.pop(found.index(True))
+        for place, other in enumerate(rest[:1] if ordered else rest):
+            found = _typed(member, other)
+            if found is None:
+                return None
+            tiers.add(found.decided_by)
+            if found.equal:
+                rest.pop(place)
+                break
         else:
-            return None if None in found else False
-    return True
+            return symbolic.Identity(False, "points")
+    return symbolic.Identity(True, "digits" if "digits" in tiers else "points")
 
 
 def answer_from_text(gold: str) -> Answer:
-    """The typed answer that a text source's gold string is: a whole number, a fraction or decimal, else an expression."""
+    """The typed answer that a gold string is: a whole number, a fraction or decimal, otherwise an expression."""
     text = gold.strip()
     if len(text) <= MAX_ANSWER:
         try:

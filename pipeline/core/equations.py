@@ -50,6 +50,10 @@ class Equation(NamedTuple):
 
 _SIGN = re.compile(r"[=<>≤≥≠≈≡≅]|\\(?:leq?|geq?|neq?|lt|gt|approx|equiv)(?![A-Za-z])")
 _FAST = re.compile(r"(-?\d{1,18}) ?([-+*×]) ?(-?\d{1,18}) ?= ?(-?\d{1,18})")
+_SINGLE = re.compile(
+    rf"(?:([A-Za-z]) = )?((?=[\d(a-zCP])(?:[-\d+*/×÷^!(), ]|mod|div|(?:{'|'.join(CALLS)})\()+)"
+    r"= ?(-?\d{1,300})(?:/([1-9]\d{0,300}))?(?: (?:[mgshL]|k?m/h)[²³]?)?"
+)
 _ARROW = re.compile(r"={3,}|[-=]+>|<[-=]{2,}|<-|</?[A-Za-z][^<>\n]{0,80}>")
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _BOLD = re.compile(r"(?<![\w*)])\*\*(?=[^\s*])([^*\n]{1,500})(?<=\S)\*\*(?![\w*])")
@@ -163,15 +167,9 @@ def find(text: str, symbols: Symbols = NO_SYMBOLS) -> list[Equation]:
         done = max(end, at + 1)
         run = text[begin:end]
         core = run.strip()
-        fast = _FAST.fullmatch(core)
-        if (
-            fast is not None
-            and (run[0] in " \t" or not begin or not text[begin - 1].isalnum())
-            and not text.startswith(_CLAIMS, end)
-        ):
-            a, op, b, c = fast.groups()
-            value = int(a) + int(b) if op == "+" else int(a) - int(b) if op == "-" else int(a) * int(b)
-            if value == int(c):
+        if (run[0] in " \t" or not begin or not text[begin - 1].isalnum()) and not text.startswith(_CLAIMS, end):
+            value = _plainly(core, symbols)
+            if value is not None:
                 begin += run.index(core[0])
                 found.append(Equation(core, begin, begin + len(core), "holds", value))
                 continue
@@ -187,6 +185,28 @@ def find(text: str, symbols: Symbols = NO_SYMBOLS) -> list[Equation]:
     if text is not original:
         found = [e._replace(text=original[e.start : e.end]) for e in found]
     return found
+
+
+def _plainly(core: str, symbols: Symbols) -> Any:
+    """The value of a run that is a single equation of numbers alone and holds; ``None`` sends it the long way."""
+    fast = _FAST.fullmatch(core)
+    if fast is not None:
+        a, op, b, c = fast.groups()
+        value: Any = int(a) + int(b) if op == "+" else int(a) - int(b) if op == "-" else int(a) * int(b)
+        return value if value == int(c) else None
+    single = _SINGLE.fullmatch(core)
+    if single is None:
+        return None
+    name, left, above, below = single.groups()
+    if name in symbols:
+        return None
+    try:
+        reader = Reader(tokens(left))
+        value = reader.expression()
+    except FAULTS:
+        return None
+    shown = int(above) if below is None else Fraction(int(above), int(below))
+    return value if value == shown and reader.at == len(reader.tokens) - 1 and type(value) is not bool else None
 
 
 def _pieces(run: str) -> Iterator[tuple[str, int]]:

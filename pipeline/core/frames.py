@@ -13,16 +13,20 @@ SLOT = "\x00"
 """Where the equation of a step stands in its frame."""
 _NUMBER = re.compile(r"(\d+(?:/\d+)?)")
 _LEADS_ON = re.compile(r"^(?:So|Hence|Thus|Then|Therefore|Finally|Now|Next|And|But|Also|After that)\b,? *")
-_POINTS_BACK = re.compile(r"\b(?:that|this|these|those|it|its|they|them|there|then|here|such)\b", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]{2,}[ ,]|a ")
+_POINTS_BACK = re.compile(r"^(?:it|its|they|there|then|here)\b|\b(?:that|this|these|those|such)\b", re.IGNORECASE)
 
 
 def frames_of(derivation: Derivation) -> list[str | None]:
-    """For every step its sentence with :data:`SLOT` for the equation; ``None`` where it states no equation."""
+    """For every step its sentence with :data:`SLOT` for the equation; ``None`` where the equation cannot be found.
+
+    A sentence that states no value is its own frame.
+    """
     tape = Trace()
     tape.nodes = list(derivation.nodes)
     found: list[str | None] = []
     for text, node in derivation.steps:
-        frame = None
+        frame = text if node < 0 else None
         if node >= 0:
             equation = tape.equation(node)
             if text.count(equation) == 1:
@@ -58,7 +62,10 @@ def measured(node: Node) -> str:
 
 def with_unit(text: str, unit: units.Unit, *, one: bool = False) -> str:
     """A text followed by a unit, if there is one."""
-    return f"{text} {units.show(unit, one=one)}" if unit else text
+    if not unit:
+        return text
+    shown = units.show(unit, one=one)
+    return text + shown if shown == "°" else f"{text} {shown}"
 
 
 def told(frame: str | None, node: Node) -> str | None:
@@ -68,5 +75,11 @@ def told(frame: str | None, node: Node) -> str | None:
     """
     if frame is None or _POINTS_BACK.search(frame):
         return None
-    text = _LEADS_ON.sub("", frame.replace(SLOT, measured(node)))
-    return text[:1].upper() + text[1:]
+    return opened(frame.replace(SLOT, measured(node)))
+
+
+def opened(sentence: str) -> str:
+    """The sentence without a word in front that draws a conclusion from the one before."""
+    text = _LEADS_ON.sub("", sentence)
+    # A word is capitalised, but neither a name in mathematics nor one in code.
+    return text[:1].upper() + text[1:] if text != sentence and _WORD.match(text) else text

@@ -65,21 +65,45 @@ def agrees(derivation: Derivation, leaves: frozenset[int], value: Exact, other: 
     """Whether the DAG, executed with another value in its leaves, is node for node what the program derives for it."""
     if len(derivation.nodes) != len(other.nodes) or derivation.answer != other.answer:
         return False
+    if any(n.op != t.op or n.inputs != t.inputs for n, t in zip(derivation.nodes, other.nodes, strict=True)):
+        return False
+    values = _execute(derivation, leaves, value)
+    return values is not None and all(v == t.value for v, t in zip(values, other.nodes, strict=True))
+
+
+def outcome(derivation: Derivation, leaves: frozenset[int], value: Exact) -> Exact | None:
+    """What the DAG gives with another value in its leaves; ``None`` when it cannot be executed."""
+    values = _execute(derivation, leaves, value)
+    return None if values is None else values[derivation.answer]
+
+
+def _execute(derivation: Derivation, leaves: frozenset[int], value: Exact) -> list[Exact] | None:
     values: list[Exact] = []
     try:
-        for index, (node, twin) in enumerate(zip(derivation.nodes, other.nodes, strict=True)):
-            if node.op != twin.op or node.inputs != twin.inputs:
-                return False
+        for index, node in enumerate(derivation.nodes):
             if node.op in LEAVES:
-                found = value if index in leaves else node.value
+                values.append(value if index in leaves else node.value)
             else:
-                found = evaluate(node.op, tuple(values[i] for i in node.inputs))
-            if found != twin.value:
-                return False
-            values.append(found)
+                values.append(evaluate(node.op, tuple(values[i] for i in node.inputs)))
     except (Degenerate, TypeError):
-        return False
-    return True
+        return None
+    return values
+
+
+def has_differences(derivation: Derivation, leaves: frozenset[int]) -> bool:
+    """Whether the answer contains a difference or a negative number that the parameter takes part in."""
+    nodes = derivation.nodes
+    depends = dependents(nodes, leaves)
+    for index in derivation.load_bearing():
+        if depends[index] and index not in leaves:
+            node = nodes[index]
+            if node.op in ("sub", "neg"):
+                return True
+            for i in node.inputs:
+                value = nodes[i].value
+                if isinstance(value, (int, Fraction)) and value < 0:
+                    return True
+    return False
 
 
 def route(derivation: Derivation, leaves: frozenset[int], domain: Sequence[Exact]) -> Route | None:

@@ -42,8 +42,9 @@ _LATEX = re.compile(
 )
 _TEXT = re.compile(r"\\(?:text|textbf|mbox|textrm|operatorname)\s?\{([^{}]*)\}")
 _ENDS = re.compile(r"^\\[(\[]|\\[)\]]$")
+_DEGREE = re.compile(r"\^\s?(?:\\circ(?![a-z])|\{\s?\\circ\s?\})")
 _TOKEN = re.compile(
-    r"\d+(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]+|\*\*|<=|>=|!=|==|\.\.\.|\S"
+    r"\d+(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]_(?:\w|\{\w{1,8}\})|[A-Za-z]+|\*\*|<=|>=|!=|==|\.\.\.|\S"
 )
 _SIMPLE = re.compile(r"(-?\d{1,300})(?: ?([-+*/×]) ?(\d{1,300}))?")
 _DECIMAL = re.compile(r"(-?\d{1,300})\.(\d{1,300})")
@@ -54,7 +55,9 @@ _COMMANDS = {
     r"\mod": "mod", r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom",
     r"\tbinom": r"\binom", r"\choose": "choose", r"\lbrace": r"\{", r"\rbrace": r"\}", r"\lvert": "|", r"\rvert": "|",
     r"\vert": "|", "√": r"\sqrt", "⌊": r"\lfloor", "⌋": r"\rfloor", "⌈": r"\lceil", "⌉": r"\rceil", "**": "^",
-    "<=": "≤", ">=": "≥", "!=": "≠", "==": "=",
+    "<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "pi": r"\pi", "alpha": r"\alpha", "beta": r"\beta", "gamma": r"\gamma",
+    "theta": r"\theta", "lambda": r"\lambda", "sigma": r"\sigma", "omega": r"\omega", "rho": r"\rho", "tau": r"\tau",
+    "phi": r"\phi", "mu": r"\mu", "epsilon": r"\epsilon", "delta": r"\delta", r"\degree": "°",
 }  # fmt: skip
 RELATIONS = frozenset("=<>≤≥≠≈≡")
 _STOPS = RELATIONS | {"", ",", ")", "]", "}", r"\}", "|", r"\rfloor", r"\rceil"}
@@ -68,7 +71,17 @@ _RING = frozenset("+-*x")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {OPS[n].sign: OPS[n].run for n in ("lt", "le", "gt", "ge", "eq", "ne")}
 WORDS = frozenset([*CALLS, *_TRUTHS, "mod", "div", "of", "x"])
 """Words that belong to the language; any other word of more than one letter is prose."""
-GREEK = frozenset(rf"\{name}" for name in ["pi", "alpha", "beta", "gamma", "delta", "theta", "lambda", "mu", "phi", "omega"])
+GREEK = frozenset(
+    rf"\{name}"
+    for name in [
+        *("pi", "alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi"),
+        *("varphi", "psi", "omega", "Delta", "Omega", "Sigma", "Phi", "kappa", "eta", "xi", "zeta", "chi"),
+    ]
+)
+FUNCTIONS = frozenset(
+    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "exp", "cosec"]
+)
+"""Names that only approximate arithmetic knows, see :mod:`dsgen.pipeline.core.numeric`."""
 
 
 def tokens(text: str) -> list[str]:
@@ -84,6 +97,8 @@ def tokens(text: str) -> list[str]:
     if "\\" not in text and "{" not in text:
         found = _TOKEN.findall(text)
     else:
+        if "circ" in text:
+            text = _DEGREE.sub("°", text)
         text = _LATEX.sub(lambda m: "%" if m[3] else "," if m[0] == "{,}" else " ", text)
         found = _TOKEN.findall(text)
     get = _COMMANDS.get
@@ -102,6 +117,13 @@ class Reader:
         self.depth = 0
         self.in_call = False
         self.symbols = symbols
+
+    def whole(self) -> Any:
+        """The value of all tokens."""
+        value = self.expression(-1)
+        if self.at != len(self.tokens) - 1:
+            raise Unreadable(f"left over: {self.tokens[self.at][:20]}")
+        return value
 
     def expression(self, floor: int = 0) -> Any:
         """The value of the longest expression from here whose operators bind tighter than ``floor``.
@@ -128,11 +150,11 @@ class Reader:
             if not power:
                 if token == "!":
                     self.at += 1
-                    value = OPS["factorial"].run(value)
+                    value = self.apply("factorial", value)
                     continue
                 if token == "%":
                     self.at += 1
-                    value = self.checked(plain(Fraction(_number(value), 100)))
+                    value = self.checked(self.apply("div", value, 100))
                     continue
                 if floor >= 2:
                     break
@@ -164,7 +186,7 @@ class Reader:
                     continue
             else:
                 divided = token == "/"
-                value = OPS[_NAMES[token]].run(_number(value), _number(right))
+                value = self.apply(_NAMES[token], value, right)
             self.checked(value)
         self.depth -= 1
         return value
@@ -184,7 +206,7 @@ class Reader:
             self.in_call = inside
             return values[0] if len(values) == 1 else tuple(values)
         if token == "-":
-            return -_number(self.expression(3))
+            return self.apply("neg", self.expression(3))
         if token in self.symbols:
             return self.symbols[token]
         name = token[1:] if token[0] == "\\" and token[1:] in CALLS else token
@@ -193,26 +215,44 @@ class Reader:
             inside, self.in_call = self.in_call, True
             values = self.listed(")")
             self.in_call = inside
-            return call(name, values)
+            return self.call(name, values)
         if name in _TRUTHS:
             return _TRUTHS[name]
         if token == "\\frac":
-            return OPS["div"].run(_number(self.group()), _number(self.group()))
+            return self.apply("div", self.group(), self.group())
         if token == "\\sqrt":
             return self.root()
         if token == "\\binom":
-            return call("C", [self.group(), self.group()])
+            return self.call("C", [self.group(), self.group()])
         if token == "{" or token == "\\{":
             return frozenset(self.listed("}" if token == "{" else "\\}"))
         if token in _PAIRS:
             (value,) = self.listed(_PAIRS[token][0])
-            return OPS[_PAIRS[token][1]].run(_number(value))
+            return self.apply(_PAIRS[token][1], value)
         if len(token) > 1 and token.isalpha() and all(letter in self.symbols for letter in token):
             product: Any = 1
             for letter in token:
                 product = self.checked(plain(product * _number(self.symbols[letter])))
             return product
+        return self.other(token)
+
+    def other(self, token: str) -> Any:
+        """The value of a token that the language does not know."""
         raise Unreadable(f"undeclared: {token[:20]}")
+
+    def apply(self, op: str, *values: Any) -> Any:
+        """The result of an operation on numbers, see :data:`~dsgen.pipeline.core.arith.OPS`."""
+        return OPS[op].run(*map(_number, values))
+
+    def call(self, name: str, values: list[Any]) -> Any:
+        """The value of a function, if it is certain beforehand that it is not too large."""
+        if name in ("C", "P") and len(values) == 2 and all(type(v) is int for v in values):
+            n, k = values
+            if (min(k, n - k) if name == "C" else k) * n.bit_length() > 2 * MAX_BITS:
+                raise Unreadable("too_large")
+        elif name == "modpow" and sum(v.bit_length() for v in values if type(v) is int) > 1024:
+            raise Unreadable("too_large")
+        return CALLS[name](*values)
 
     def numeral(self, token: str) -> Any:
         """The number that a token is, with a proper fraction after it if it is a mixed numeral."""
@@ -280,7 +320,7 @@ class Reader:
             (degree,) = self.listed("]")
         value = self.group() if found[self.at] == "{" else self.operand()
         if degree == 2:
-            return OPS["sqrt"].run(_number(value))
+            return self.apply("sqrt", value)
         if degree != 3 or type(value) is not int:
             raise Unreadable("root")
         size = 1 << -(-abs(value).bit_length() // 3)
@@ -306,17 +346,6 @@ def _number(value: Any) -> Any:
     if type(value) is int or type(value) is Fraction:
         return value
     raise Unreadable("not_a_number")
-
-
-def call(name: str, values: list[Any]) -> Any:
-    """The value of a function of the language, if it is certain beforehand that it is not too large."""
-    if name in ("C", "P") and len(values) == 2 and all(type(v) is int for v in values):
-        n, k = values
-        if (min(k, n - k) if name == "C" else k) * n.bit_length() > 2 * MAX_BITS:
-            raise Unreadable("too_large")
-    elif name == "modpow" and sum(v.bit_length() for v in values if type(v) is int) > 1024:
-        raise Unreadable("too_large")
-    return CALLS[name](*values)
 
 
 def compare(relation: str, left: Any, right: Any) -> bool:
@@ -359,10 +388,7 @@ def read(text: str, symbols: Symbols = NO_SYMBOLS) -> Exact:
             return plain(Fraction(value, int(right)))
         raise Unreadable("division by zero")
     try:
-        reader = Reader(tokens(text), symbols)
-        result: Exact = reader.expression(-1)
-        if reader.at != len(reader.tokens) - 1:
-            raise Unreadable(f"left over: {reader.tokens[reader.at][:20]}")
+        result: Exact = Reader(tokens(text), symbols).whole()
     except FAULTS as error:
         raise error if isinstance(error, Unreadable) else Unreadable(f"undefined: {error}"[:200]) from None
     return result
@@ -372,8 +398,8 @@ def names(text: str) -> set[str]:
     """The symbols that a text would need declared: its letters and Greek letters."""
     found: set[str] = set()
     for token in tokens(text):
-        if token in GREEK or (token.isalpha() and token.isascii() and len(token) == 1):
+        if token in GREEK or "_" in token[1:2] or (token.isalpha() and token.isascii() and len(token) == 1):
             found.add(token)
-        elif token.isalpha() and token.isascii() and token not in WORDS:
+        elif token.isalpha() and token.isascii() and token not in WORDS and token not in FUNCTIONS:
             found.update(token)
     return found

@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from dsgen.pipeline.core.exact import plain
 from dsgen.pipeline.core.mathtext import Unreadable, read
 
 Factors = tuple[tuple[str, int], ...]
@@ -21,7 +22,7 @@ class Amount(NamedTuple):
 
 
 _SCALES: dict[str, tuple[str, Fraction]] = {}
-for _base, _table in {
+_TABLES: dict[str, dict[str, int | str]] = {
     "m": {"m metre meter": 1, "km kilometre kilometer": 1000, "cm centimetre centimeter": "1/100",
           "mm millimetre millimeter": "1/1000"},
     "inch": {"inch in inches": 1, "foot ft feet": 12, "yard yd": 36, "mile mi": 63360},
@@ -33,13 +34,15 @@ for _base, _table in {
     "euro": {"euro eur": 1},
     "gbp": {"gbp": 1},
     "degree": {"degree deg °": 1},
-}.items():  # fmt: skip
+}  # fmt: skip
+for _base, _table in _TABLES.items():
     for _names, _factor in _table.items():
         for _name in _names.split():
             _SCALES[_name] = (_base, Fraction(_factor))
 _IRREGULAR = {"feet": "foot", "inches": "inch", "people": "person", "children": "child", "men": "man", "women": "woman",
               "halves": "half", "knives": "knife", "loaves": "loaf", "mice": "mouse", "geese": "goose"}  # fmt: skip
-_MULTIPLES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12, "percent": Fraction(1, 100)}
+_MULTIPLES = {"hundred": Fraction(100), "thousand": Fraction(1000), "million": Fraction(10**6),
+              "billion": Fraction(10**9), "dozen": Fraction(12), "percent": Fraction(1, 100)}  # fmt: skip
 _SIGNS = {"$": "dollar", "€": "euro", "£": "gbp", "¢": "cent"}
 _FILLER = frozenset("a an the of in each more total altogether only exactly about".split())
 
@@ -83,8 +86,7 @@ def amount(text: str) -> Amount:
     unit = match["unit"].strip().rstrip(".")
     first, _, rest = unit.partition(" ")
     while first.lower() in _MULTIPLES and type(value) in (int, Fraction):
-        value = Fraction(value) * _MULTIPLES[first.lower()]  # type: ignore[arg-type]
-        value = value.numerator if value.denominator == 1 else value
+        value = plain(Fraction(value) * _MULTIPLES[first.lower()])  # type: ignore[arg-type]
         unit = rest
         first, _, rest = unit.partition(" ")
     if unit and not _is_unit(unit):
@@ -99,7 +101,7 @@ def _is_unit(unit: str) -> bool:
 
 
 def _singular(word: str) -> str:
-    word = word.lower() if word not in ("L", "mL") else word.lower()
+    word = word.lower()
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     if word in _SCALES:

@@ -70,7 +70,11 @@ class Template:
         self.domains: dict[str, Domain] = {n: m for n, m in members.items() if isinstance(m, Domain)}
         self.derived = {n: m for n, m in members.items() if isinstance(m, Derived)}
         self._told = {need for d in self.derived.values() for need in d.needs}
-        taken = [n for n in (*self.domains, *self.derived) if hasattr(Template, n) or n in ("answer", "solve", "check", "where")]
+        taken = [
+            n
+            for n in (*self.domains, *self.derived)
+            if hasattr(Template, n) or n in ("answer", "solve", "check", "where")
+        ]
         if taken:
             raise TemplateError(f"{self.id}: a parameter cannot be called {', '.join(taken)}; choose another name")
         self._solve, self._solve_names = self._method("solve", skip=1)

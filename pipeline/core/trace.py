@@ -117,7 +117,7 @@ class Trace:
         """A leaf that the statement gives."""
         return self._push("given", (), value, unit, name)
 
-    def const(self, value: int | Fraction, unit: str = "") -> Quantity:
+    def const(self, value: Exact, unit: str = "") -> Quantity:
         """A leaf that everybody knows: 100 for percent, 60 minutes in an hour."""
         return self._push("const", (), plain(value), units.parse(unit), "")
 
@@ -167,7 +167,7 @@ class Trace:
         return quantity
 
     def state(self, quantity: Quantity, *, role: str = "") -> str:
-        """The equation of a further quantity, for a sentence that states more than one: ``step(..., other=t.state(q))``."""
+        """The equation of a further quantity of a sentence: ``step("... {} ... {other}", one, other=t.state(two))``."""
         index = quantity.index
         if role:
             self.nodes[index] = self.nodes[index]._replace(name=role)
@@ -224,7 +224,8 @@ class Trace:
         if form.form == "infix":
             # a ^ b groups to the right, everything else to the left; products keep brackets around a quotient.
             left = self._write(inputs[0], own if op == "pow" else own - 1)
-            right = self._write(inputs[1], own - 1 if op == "add" and self.nodes[inputs[1]].value >= 0 else own)
+            same = op == "add" and not _is_negative(self.nodes[inputs[1]].value)
+            right = self._write(inputs[1], own - 1 if same else own)
             text = f"{left} {form.sign} {right}" if op != "pow" else f"{left}^{right}"
         elif form.form == "sum":
             text = " + ".join(self._write(i, own) for i in inputs)
@@ -235,6 +236,10 @@ class Trace:
         else:
             return f"{form.sign}({', '.join(self._write(i, 0) for i in inputs)})"
         return text if own > floor else f"({text})"
+
+
+def _is_negative(value: Exact) -> bool:
+    return isinstance(value, (int, Fraction)) and value < 0
 
 
 def _with_unit(text: str, node: Node) -> str:

@@ -35,6 +35,32 @@ CHECKS: Mapping[str, str] = {
 The verdict of the ``steps`` validator ties the text to the nodes; patterns are claims about nodes, so none needs it.
 """
 
+DERIVED: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("div_exact", ("div",), "whole"),
+    ("frac_add", ("add", "sub", "sum"), "fraction"),
+    ("frac_add", ("add", "sub", "sum"), "reduced"),
+    ("frac_mul", ("mul", "div"), "fraction"),
+    ("frac_mul", ("mul",), "reduced"),
+    ("frac_reduce", ("div", "mul"), "reduced"),
+    ("add", ("sum",), "any"),
+    ("mod_reduce", ("mod",), "any"),
+    ("compare", ("lt", "le", "gt", "ge", "eq", "ne"), "any"),
+)
+"""Names of the rules that a node has besides its own operation and its role: name, operations, and for which numbers.
+
+``whole``: operands and result are integers; ``fraction``: a fraction among them; ``reduced``: a fraction that had to be
+reduced to lowest terms; ``any``: all numbers.
+"""
+
+MUTATORS: Mapping[str, str] = {"invert_backward": "forward_to_backward"}
+"""Mutators that a rule knows by another name."""
+
+COMMON = frozenset({"add", "sub", "mul", "div_exact", "frac_add", "frac_mul", "frac_reduce", "compare"})
+"""Operations that belong to every family and so show none."""
+
+NOT_DOMAINS = frozenset({"proof", "inversion", "composition"})
+"""Families of methods: an operation of theirs belongs to no subject."""
+
 TRACE_PREDICATES = frozenset({"chained", "critical_path", "families"})
 """The ``trace:`` predicates that can be decided from a derivation. Of ``ast:`` and ``cert:`` there are none yet."""
 

@@ -21,33 +21,17 @@ from dsgen.pipeline.core.candidate import Status, Verdict
 from dsgen.pipeline.core.derivation import Derivation, Node
 from dsgen.pipeline.core.exact import show
 from dsgen.pipeline.core.problem import Problem, Tier
-from dsgen.pipeline.dataset.pattern_rules import CHECKS, Pattern, coverage, families, patterns
-
-DERIVED: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("div_exact", ("div",), "whole"),
-    ("frac_add", ("add", "sub", "sum"), "fraction"),
-    ("frac_add", ("add", "sub", "sum"), "reduced"),
-    ("frac_mul", ("mul", "div"), "fraction"),
-    ("frac_mul", ("mul",), "reduced"),
-    ("frac_reduce", ("div", "mul"), "reduced"),
-    ("add", ("sum",), "any"),
-    ("mod_reduce", ("mod",), "any"),
-    ("compare", ("lt", "le", "gt", "ge", "eq", "ne"), "any"),
+from dsgen.pipeline.dataset.pattern_rules import (
+    CHECKS,
+    COMMON,
+    DERIVED,
+    MUTATORS,
+    NOT_DOMAINS,
+    Pattern,
+    coverage,
+    families,
+    patterns,
 )
-"""Names of the rules that a node has besides its own operation and its role: name, operations, and for which numbers.
-
-``whole``: operands and result are integers; ``fraction``: a fraction among them; ``reduced``: a fraction that had to be
-reduced to lowest terms; ``any``: all numbers.
-"""
-
-MUTATORS: Mapping[str, str] = {"invert_backward": "forward_to_backward"}
-"""Mutators that a rule knows by another name."""
-
-COMMON = frozenset({"add", "sub", "mul", "div_exact", "frac_add", "frac_mul", "frac_reduce", "compare"})
-"""Operations that belong to every family and so show none."""
-
-NOT_DOMAINS = frozenset({"proof", "inversion", "composition"})
-"""Families of methods: an operation of theirs belongs to no subject."""
 
 _SHOWN = 96
 _CACHED = 8192
@@ -160,11 +144,11 @@ def _cap() -> int:
 
 @cache
 def _by_family() -> Mapping[str, str]:
-    """Operations that the patterns of one family only speak of."""
+    """Operations that only one family's patterns speak of, of those that can be assigned."""
     named: dict[str, set[str]] = {}
     for pattern in patterns():
         for clause in pattern.clauses:
-            if clause.kind == "op" and pattern.family not in NOT_DOMAINS:
+            if clause.kind == "op" and pattern.supported and pattern.family not in NOT_DOMAINS:
                 for name in clause.names - COMMON:
                     named.setdefault(name, set()).add(pattern.family)
     return {name: next(iter(of)) for name, of in named.items() if len(of) == 1}
@@ -236,22 +220,41 @@ def _holds(pattern: Pattern, derivation: Derivation, kinds: Mapping[_Kind, list[
         if clause.head == "critical_path" and derivation.depth() < clause.least:
             return False
         if clause.head == "chained":
-            places = sorted(i for kind, at in kinds.items() if _names(kind) & clause.names for i in at)
-            if not any(_ancestors(later, derivation.nodes).intersection(places) for later in places[1:]):
+            places = {i for kind, at in kinds.items() if _names(kind) & clause.names for i in at}
+            if not any(_feeds(derivation.nodes, places - {later}, later) for later in places):
                 return False
     return ("units" not in pattern.checked_by or _units_hold(derivation)) and (
         "drop_step" not in pattern.checked_by or _drop_changes(derivation)
     )
 
 
-def _ancestors(index: int, nodes: tuple[Node, ...]) -> set[int]:
+def _feeds(nodes: tuple[Node, ...], earlier: set[int], later: int) -> bool:
+    """Whether a node is a multiple of an earlier one, or of an earlier one's sum or difference with its own base.
+
+    Then its value is the product of all factors times the first base, which the re-executed nodes prove.
+    """
+    for index in _factors(nodes, later):
+        if index in earlier:
+            return True
+        if nodes[index].op in ("add", "sub"):
+            left, right = nodes[index].inputs
+            if (left in earlier and right in _factors(nodes, left)) or (
+                right in earlier and left in _factors(nodes, right)
+            ):
+                return True
+    return False
+
+
+def _factors(nodes: tuple[Node, ...], index: int) -> set[int]:
+    """The nodes that a node is made from by multiplication and division alone."""
     found: set[int] = set()
     waiting = list(nodes[index].inputs)
     while waiting:
         above = waiting.pop()
         if above not in found:
             found.add(above)
-            waiting += nodes[above].inputs
+            if nodes[above].op in ("mul", "div"):
+                waiting += nodes[above].inputs
     return found
 
 
@@ -272,7 +275,10 @@ def _units_hold(derivation: Derivation) -> bool:
 
 
 def _drop_changes(derivation: Derivation) -> bool:
-    """Whether the answer changes when the middle step of the longest path is left out."""
+    """Whether the answer changes when the step in the middle of the longest path is left out.
+
+    A step is what a sentence states; a path on which hardly anything is stated counts by its operations.
+    """
     nodes = derivation.nodes
     depths: list[int] = []
     for node in nodes:
@@ -280,12 +286,16 @@ def _drop_changes(derivation: Derivation) -> bool:
     path = [derivation.answer]
     while nodes[path[-1]].inputs:
         path.append(max(nodes[path[-1]].inputs, key=lambda i: depths[i]))
-    middle = len(path) // 2
+    stated = {step.node for step in derivation.steps}
+    steps = [index for index in path if index in stated]
+    if len(steps) < 3:
+        steps = path
+    dropped, before = steps[len(steps) // 2], steps[len(steps) // 2 + 1]
     values = [node.value for node in nodes]
-    values[path[middle]] = values[path[middle + 1]]
-    changed = {path[middle]}
+    values[dropped] = values[before]
+    changed = {dropped}
     try:
-        for index in range(path[middle] + 1, derivation.answer + 1):
+        for index in range(dropped + 1, derivation.answer + 1):
             if not changed.isdisjoint(nodes[index].inputs):
                 values[index] = evaluate(nodes[index].op, tuple(values[i] for i in nodes[index].inputs))
                 changed.add(index)

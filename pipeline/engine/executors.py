@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from dsgen.pipeline.core.errors import DsgenError, UserError
+from dsgen.pipeline.engine import reaper
 from dsgen.pipeline.engine.child import Child
 from dsgen.pipeline.engine.work import Task
 from dsgen.pipeline.workflow import Workflow
@@ -80,6 +81,7 @@ class RayExecutor:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Workers at Ray's usual niceness of 15 starve beside anything else on the machine.
         os.environ.setdefault("RAY_worker_niceness", "0")
+        self._reaper = None if address else reaper.spawn()
         ray.init(
             address=address or "local",
             num_cpus=None if address else workers or os.cpu_count(),
@@ -122,6 +124,9 @@ class RayExecutor:
 
     async def close(self) -> None:
         self._ray.shutdown()
+        if self._reaper is not None:
+            self._reaper.kill()
+            self._reaper.wait()
 
 
 class _Watcher:

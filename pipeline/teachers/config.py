@@ -125,7 +125,7 @@ class VLLMConfig(_Model):
 
 
 class AutoConfig(_Model):
-    """Whatever is there: an engine on GPUs, an endpoint, or else the derivation."""
+    """Whatever is there: the endpoint that the environment names, an engine on GPUs, or else the derivation."""
 
     kind: Literal["auto"] = "auto"
     model: str | None = None
@@ -153,10 +153,6 @@ def resolve_auto(config: ConcreteConfig | AutoConfig, *, gpus: int, environ: Map
     if not isinstance(config, AutoConfig):
         return Resolved(config, f"Teacher {config.kind}: the workflow says so.")
     url = environ.get(URL, "")
-    if config.model and gpus > 0:
-        cards = "a GPU" if gpus == 1 else f"{gpus} GPUs"
-        why = f"Teacher vllm with {config.model}: the cluster has {cards}, and the workflow names the model."
-        return Resolved(VLLMConfig(**_shared(config), model=config.model, revision=config.revision), why)
     if url:
         model = environ.get(MODEL) or config.model
         if not model:
@@ -169,6 +165,10 @@ def resolve_auto(config: ConcreteConfig | AutoConfig, *, gpus: int, environ: Map
         except ValidationError as error:
             raise TeacherError(f"{URL}: {error.errors()[0]['msg']}") from None
         return Resolved(made, f"Teacher openai with {model}: {URL} names the endpoint {made.base_url}.")
+    if config.model and gpus > 0:
+        cards = "a GPU" if gpus == 1 else f"{gpus} GPUs"
+        why = f"Teacher vllm with {config.model}: the cluster has {cards}, and the workflow names the model."
+        return Resolved(VLLMConfig(**_shared(config), model=config.model, revision=config.revision), why)
     if config.model:
         why = f"there is no GPU for {config.model}, and {URL} names no endpoint"
     else:

@@ -14,7 +14,9 @@ def render(problem: Problem) -> str | None:
     if derivation is None:
         return None
     lines = [step.text for step in derivation.steps]
-    lines.append(f"The answer is \\boxed{{{problem.answer.show()}}}.")
+    # Bare braces group in LaTeX; a set's own must be escaped to be seen.
+    shown = problem.answer.show().replace("{", r"\{").replace("}", r"\}")
+    lines.append(f"The answer is \\boxed{{{shown}}}.")
     return "\n".join(lines)
 
 

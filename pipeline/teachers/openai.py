@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -46,7 +47,10 @@ class OpenAITeacher:
         self.setbacks: Counter[str] = Counter()
         """Failed calls by reason, those that a retry made good included."""
         self._key = SecretStr("")
-        self._client: httpx.AsyncClient | None = None
+        self._ssl: ssl.SSLContext | None = None
+        self._idle: list[httpx.AsyncClient] = []
+        """A client for each call at work, one connection each: the connection pool of a single client looks at all
+        its connections for every call, which takes longer than the call itself when there are many."""
         self._throttle = Throttle(config.slots)
         self._listed: list[str] = []
         self._one_by_one = False
@@ -77,9 +81,8 @@ class OpenAITeacher:
 
     async def start(self) -> None:
         """Read the key and ask the endpoint for its models, so that a wrong address is told before any work."""
-        client = self._connected()
         try:
-            await self._probe(client)
+            await self._probe()
         except BaseException:
             await self.close()
             raise
@@ -90,9 +93,8 @@ class OpenAITeacher:
 
     async def close(self) -> None:
         self._throttle.close()
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        while self._idle:
+            await self._idle.pop().aclose()
 
     async def _reply(self, request: Request) -> Reply:
         done: tuple[Completion, ...] = ()
@@ -153,7 +155,7 @@ class OpenAITeacher:
             return Failure("cannot_encode", str(error)), 0.0
         try:
             async with asyncio.timeout(timeout):
-                response = await self._connected().post("chat/completions", content=payload)
+                response = await self._send("POST", "chat/completions", payload)
         except (TimeoutError, httpx.TimeoutException):
             return Failure("timeout", f"no reply within {timeout:.4g} s", retryable=True), 0.0
         except httpx.HTTPError as error:
@@ -188,11 +190,11 @@ class OpenAITeacher:
             self._throttle.pause(asked)
         return asked
 
-    async def _probe(self, client: httpx.AsyncClient) -> None:
+    async def _probe(self) -> None:
         for attempt in range(1, _PROBES + 1):
             try:
                 async with asyncio.timeout(min(self.config.timeout_s, _PROBE_TIMEOUT)):
-                    response = await client.get("models")
+                    response = await self._send("GET", "models")
             except (TimeoutError, httpx.HTTPError) as error:
                 seen = self._clean(str(error)) or type(error).__name__
                 if isinstance(error, httpx.ConnectError) or attempt == _PROBES:
@@ -231,20 +233,26 @@ class OpenAITeacher:
         said = self._clean(chat.error_text(response.content)) or response.reason_phrase
         raise TeacherError(f"teacher {self.name}: {response.url} answers {status} ({said}); {advice}")
 
-    def _connected(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._key = self._read_key()
-            headers = {"Content-Type": "application/json"}
-            if key := self._key.get_secret_value():
-                headers["Authorization"] = f"Bearer {key}"
-            self._client = httpx.AsyncClient(
-                base_url=self.config.base_url,
-                headers=headers,
-                # The time of a call is bounded as a whole: an endpoint may send blanks to keep a connection alive.
-                timeout=httpx.Timeout(None, connect=min(_CONNECT_TIMEOUT, self.config.timeout_s)),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=self.slots),
-            )
-        return self._client
+    async def _send(self, method: str, route: str, payload: bytes | None = None) -> httpx.Response:
+        client = self._idle.pop() if self._idle else self._new_client()
+        try:
+            return await client.request(method, route, content=payload)
+        finally:
+            self._idle.append(client)
+
+    def _new_client(self) -> httpx.AsyncClient:
+        if self._ssl is None:
+            self._key, self._ssl = self._read_key(), httpx.create_ssl_context()
+        headers = {"Content-Type": "application/json"}
+        if key := self._key.get_secret_value():
+            headers["Authorization"] = f"Bearer {key}"
+        return httpx.AsyncClient(
+            base_url=self.config.base_url,
+            headers=headers,
+            verify=self._ssl,
+            # The time of a call is bounded as a whole: an endpoint may send blanks to keep a connection alive.
+            timeout=httpx.Timeout(None, connect=min(_CONNECT_TIMEOUT, self.config.timeout_s)),
+        )
 
     def _read_key(self) -> SecretStr:
         variable = self.config.api_key_env

@@ -22,7 +22,9 @@ class PolynomialRemainder(Template):
     def solve(
         self, t: Trace, cube: Quantity, square: Quantity, linear: Quantity, constant: Quantity, point: Quantity
     ) -> Quantity:
-        t.say("By the remainder theorem the remainder is P({point}). Horner's scheme finds it coefficient by coefficient.")
+        t.say(
+            "By the remainder theorem the remainder is P({point}). Horner's scheme finds it coefficient by coefficient."
+        )
         head = t.step("From the first two coefficients: {}.", cube * point - square, role="poly_div")
         body = t.step("With the third: {}.", head * point + linear, role="poly_div")
         return t.step("With the last, the remainder is {}.", body * point - constant, role="poly_eval_root")

@@ -15,8 +15,8 @@ def _written(scale: int, middle: int, constant: int) -> str:
 
 class QuadraticRoots(Template):
     scale = Integer(1, 4, harder=(2, 9))
-    low = Integer(-15, 12, harder=(-60, 40))
-    high = Integer(-12, 15, harder=(-40, 60))
+    low = Integer(-20, 12, easier=(-9, -1), harder=(-60, 40))
+    high = Integer(-12, 20, easier=(2, 12), harder=(-40, 60))
     middle = Derived(lambda scale, low, high: -scale * (low + high))
     constant = Derived(lambda scale, low, high: scale * low * high)
     equation = Derived(_written)

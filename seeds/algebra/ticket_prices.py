@@ -45,12 +45,18 @@ class TicketPrices(Template):
         second_bill: Quantity,
     ) -> Quantity:
         t.say("Let a be the price of an adult ticket and c that of a child ticket.")
-        t.say("Then {adults} × a + {children} × c = {first} and {more_adults} × a + {more_children} × c = {second_bill}.")
-        t.say("Multiply the first equation by {more_children} and the second by {children}, so that c can be eliminated.")
+        t.say(
+            "Then {adults} × a + {children} × c = {first} and {more_adults} × a + {more_children} × c = {second_bill}."
+        )
+        t.say(
+            "Multiply the first equation by {more_children} and the second by {children}, so that c can be eliminated."
+        )
         left = t.step("The first right side becomes {}.", first * more_children)
         right = t.step("The second becomes {}.", second_bill * children)
         total = t.step("Subtracting, the right side is {}.", left - right, role="eliminate")
-        times = t.step("On the left remains a times {}.", adults * more_children - more_adults * children, role="eliminate")
+        times = t.step(
+            "On the left remains a times {}.", adults * more_children - more_adults * children, role="eliminate"
+        )
         adult = t.step("So a = {}.", total / times, role="solve_linear")
         rest = t.step("In the first equation {} dollars remain for the child tickets.", first - adults * adult)
         child = t.step("So c = {}.", rest / children, role="substitute_var")

@@ -29,7 +29,9 @@ class Dilution(Template):
             role="percent_apply",
         )
         whole = t.step(
-            "In the end this is {weak}% of the whole, so the mixture weighs {}.", pure * 100 / weak, role="percent_apply"
+            "In the end this is {weak}% of the whole, so the mixture weighs {}.",
+            pure * 100 / weak,
+            role="percent_apply",
         )
         return t.step("The water added is the difference: {}.", whole - amount)
 

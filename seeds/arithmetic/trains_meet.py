@@ -11,7 +11,9 @@ class TrainsMeet(Template):
     other_speed = Integer(45, 110, unit="km/h", harder=(97, 170))
     start = Integer(2, 4, unit="h", harder=(3, 6))
     hours = Integer(2, 6, unit="h", harder=(5, 11))
-    distance = Derived(lambda speed, other_speed, start, hours: speed * (start + hours) + other_speed * hours, unit="km")
+    distance = Derived(
+        lambda speed, other_speed, start, hours: speed * (start + hours) + other_speed * hours, unit="km"
+    )
 
     facts = (
         "The railway from {towns[0]} to {towns[1]} is {distance} km long. A freight train leaves {towns[0]} for "

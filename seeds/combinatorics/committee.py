@@ -15,9 +15,9 @@ class Committee(Template):
         ("pilots", "engineers", "safety panel"),
         ("authors", "editors", "prize jury"),
     )
-    few = Integer(2, 9, harder=(8, 25))
+    few = Integer(2, 12, harder=(8, 25))
     many = Integer(5, 16, harder=(17, 40))
-    size = Integer(3, 5, harder=(4, 7))
+    size = Integer(3, 6, harder=(4, 7))
 
     facts = (
         "A {groups[2]} of {size} people is chosen from {few} {groups[0]} and {many} {groups[1]}. "

@@ -16,8 +16,8 @@ class DivisibleByEither(Template):
     two = Integer(4, 15, harder=(8, 30))
 
     facts = (
-        "The {setting[0]} are numbered from 1 to {top}. Each one whose number is divisible by {one} gets a {setting[1]} "
-        "dot, and each one whose number is divisible by {two} gets a {setting[2]} dot."
+        "The {setting[0]} are numbered from 1 to {top}. Each one whose number is divisible by {one} gets a "
+        "{setting[1]} dot, and each one whose number is divisible by {two} gets a {setting[2]} dot."
     )
     question = "How many of them have at least one dot?"
     result_text = "Exactly {answer} of them have at least one dot."

@@ -15,8 +15,8 @@ class LetterTiles(Template):
     single = Integer(2, 4, harder=(3, 7))
 
     facts = (
-        "{owner} has {some} tiles with the letter {letters[0]}, {others} tiles with the letter {letters[1]} and {single} "
-        "further tiles, each with another letter that occurs only once. Tiles with the same letter look alike."
+        "{owner} has {some} tiles with the letter {letters[0]}, {others} tiles with the letter {letters[1]} and "
+        "{single} further tiles, each with another letter that occurs only once. Tiles with the same letter look alike."
     )
     question = "In how many different ways can {owner} lay all the tiles in a row?"
     result_text = "All the tiles can be laid in a row in {answer} different ways."

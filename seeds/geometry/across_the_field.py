@@ -21,7 +21,7 @@ class AcrossTheField(Template):
     question = "How many metres shorter is that?"
 
     def where(self, large: int, small: int, scale: int) -> bool:
-        return small < large and 20 < scale * large * small
+        return small < large and scale * large * small > 20
 
     def solve(self, t: Trace, width: Quantity, length: Quantity) -> Quantity:
         around = t.step("Along two sides the way is {} long.", width + length)

@@ -11,9 +11,9 @@ class AltitudeAndBisector(Template):
     narrow = Integer(15, 80, unit="°")
 
     facts = (
-        "In triangle {points[0]}{points[1]}{points[2]}, the angle at {points[1]} is {wide}° and the angle at {points[2]} is "
-        "{narrow}°. The altitude from {points[0]} meets the opposite side at {points[3]}, and the bisector of the angle at "
-        "{points[0]} meets it at {points[4]}."
+        "In triangle {points[0]}{points[1]}{points[2]}, the angle at {points[1]} is {wide}° and the angle at "
+        "{points[2]} is {narrow}°. The altitude from {points[0]} meets the opposite side at {points[3]}, and the "
+        "bisector of the angle at {points[0]} meets it at {points[4]}."
     )
     question = "How many degrees is the angle {points[3]}{points[0]}{points[4]}?"
     result_text = "The angle {points[3]}{points[0]}{points[4]} is {answer}°."
@@ -29,8 +29,12 @@ class AltitudeAndBisector(Template):
         )
         half = t.step("The bisector makes an angle of {} with each of its sides.", top / 2, role="angle_relation")
         t.say("Triangle {points[0]}{points[1]}{points[3]} has a right angle at {points[3]}.")
-        side = t.step("So the altitude makes an angle of {} with side {points[0]}{points[1]}.", 90 - wide, role="angle_relation")
-        return t.step("The angle between altitude and bisector is the difference, {}.", half - side, role="angle_relation")
+        side = t.step(
+            "So the altitude makes an angle of {} with side {points[0]}{points[1]}.", 90 - wide, role="angle_relation"
+        )
+        return t.step(
+            "The angle between altitude and bisector is the difference, {}.", half - side, role="angle_relation"
+        )
 
     def check(self, wide: int, narrow: int) -> int:
         # The altitude and the circumradius lie symmetric about the bisector, at an angle of wide - narrow to each other.

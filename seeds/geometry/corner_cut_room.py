@@ -14,9 +14,9 @@ class CornerCutRoom(Template):
     price = Integer(8, 60, unit="dollar/m^2", harder=(40, 150))
 
     facts = (
-        "{owner}'s shop would be a rectangle of {length} m by {width} m, but a rectangular stairwell has been taken out of "
-        "one corner. The stairwell takes up {cut_length} m of the {length} m side and {cut_width} m of the {width} m side. "
-        "New flooring for the L-shaped rest costs {price} dollars per square metre."
+        "{owner}'s shop would be a rectangle of {length} m by {width} m, but a rectangular stairwell has been taken "
+        "out of one corner. The stairwell takes up {cut_length} m of the {length} m side and {cut_width} m of the "
+        "{width} m side. New flooring for the L-shaped rest costs {price} dollars per square metre."
     )
     question = "How many dollars does the flooring cost?"
     result_text = "The flooring costs {answer} dollars."

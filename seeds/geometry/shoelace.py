@@ -17,9 +17,7 @@ class Shoelace(Template):
     dx = Integer(1, 9, harder=(5, 40))
     dy = Integer(1, 9, harder=(5, 40))
 
-    facts = (
-        "A quadrilateral has the corners A({ax}, {ay}), B(-{bx}, {by}), C(-{cx}, -{cy}) and D({dx}, -{dy}), in this order."
-    )
+    facts = "A quadrilateral has the corners A({ax}, {ay}), B(-{bx}, {by}), C(-{cx}, -{cy}) and D({dx}, -{dy}), in this order."
     question = "What is its area, in square units?"
     result_text = "Its area is {answer} square units."
 
@@ -47,7 +45,4 @@ class Shoelace(Template):
         # Trapezia between each side and a line below the figure.
         base = cy + dy
         xs, ys = (ax, -bx, -cx, dx), (ay + base, by + base, base - cy, base - dy)
-        return sum(
-            (Fraction((xs[i - 1] - xs[i]) * (ys[i - 1] + ys[i]), 2) for i in range(4)),
-            start=Fraction(0),
-        )
+        return Fraction(sum((xs[i - 1] - xs[i]) * (ys[i - 1] + ys[i]) for i in range(4)), 2)

@@ -30,14 +30,14 @@ class TallestOrder(Template):
     clues = Derived(_clues)
     superlative = Derived(lambda word: WORDS[word][2])
 
-    facts = "Five friends compare themselves. {clues}"
+    facts = "This is known about five friends. {clues}"
     question = "Who of the five is the {place} {superlative}?"
 
     def where(self, order: tuple[int, ...]) -> bool:
         return order != (0, 1, 2, 3)
 
     def solve(self, t: Trace, people: tuple[Person, ...], order: tuple[int, ...], place: str) -> Quantity:
-        pairs = {position: t.apply("tuple", people[position].name, people[position + 1].name) for position in order}
+        pairs = {position: t.const((people[position].name, people[position + 1].name)) for position in order}
         t.say("Join the comparisons to a chain that begins with the {superlative}.")
         low = high = order[0]
         chain = t.step("The first comparison gives {}.", pairs.pop(order[0]), role="order_chain")
@@ -49,7 +49,8 @@ class TallestOrder(Template):
                 chain, low = t.apply("chain", pair, chain), position
             else:
                 chain, high = t.apply("chain", chain, pair), position
-            t.step("{one} comes before {other}, which extends it to {}.", chain, role="order_chain", **_ends(people, position))
+            one, other = people[position].name, people[position + 1].name
+            t.step("{one} comes before {other}: {}.", chain, role="order_chain", one=one, other=other)
         return t.step("So the {place} {superlative} is {}.", t.apply("item", chain, PLACES[place]))
 
     def check(self, people: tuple[Person, ...], order: tuple[int, ...], place: str) -> str:
@@ -61,7 +62,3 @@ class TallestOrder(Template):
             left.discard(top)
             before = {pair for pair in before if pair[0] != top}
         return top
-
-
-def _ends(people: tuple[Person, ...], position: int) -> dict[str, str]:
-    return {"one": people[position].name, "other": people[position + 1].name}

@@ -30,35 +30,47 @@ class TruthTableCount(Template):
     )
 
     facts = (
-        "P, Q, R and S are statements, each true or false. An implication is false only when its first part is true and "
-        "its second part is false, and xor means that exactly one of its two parts is true. Consider the formula "
+        "P, Q, R and S are statements, each true or false. An implication is false only when its first part is true "
+        "and its second part is false, and xor means that exactly one of its two parts is true. Consider the formula "
         "{formula}."
     )
     question = "For how many of the 16 combinations of truth values is the formula true?"
 
     def solve(self, t: Trace, first: str, main: str, second_word: str, p: str, q: str, r: str, s: str) -> Quantity:
+        t.say("Go through the truth values of each bracket; TF, say, stands for true and false in this order.")
         left = self._table(t, "left", "PQ", first, p, q)
         right = self._table(t, "right", "RS", second_word, r, s)
         t.say("The two brackets share no statement, so their rows combine freely.")
         if main == "and":
-            return t.step("Both must be true: {} combinations.", left * right, role="count_product")
+            return t.step(
+                "Both must be true; the number of such combinations is {}.", left * right, role="count_product"
+            )
         if main == "or":
-            none = t.step("Both are false in {} combinations.", (4 - left) * (4 - right), role="count_product")
+            none = t.step(
+                "The number of combinations in which both are false is {}.",
+                (4 - left) * (4 - right),
+                role="count_product",
+            )
             return t.step("In all the others the formula is true: {}.", 16 - none, role="count_complement")
         if main == "implies":
-            bad = t.step("It is false only if left is true and right is false: {} combinations.", left * (4 - right))
+            bad = t.step(
+                "It is false only if left is true and right is false; the number of such combinations is {}.",
+                left * (4 - right),
+            )
             return t.step("In all the others it is true: {}.", 16 - bad, role="count_complement")
         same = main == "if and only if"
         t.say("The brackets must agree." if same else "Exactly one of the brackets must be true.")
-        one = t.step("Left true: {} combinations.", left * (right if same else 4 - right), role="case_split")
-        two = t.step("Left false: {} combinations.", (4 - left) * (4 - right if same else right), role="case_split")
+        one = t.step("Combinations with left true: {}.", left * (right if same else 4 - right), role="case_split")
+        two = t.step(
+            "Combinations with left false: {}.", (4 - left) * (4 - right if same else right), role="case_split"
+        )
         return t.step("Together that makes {}.", one + two)
 
     def _table(self, t: Trace, side: str, names: str, word: str, a: str, b: str) -> Quantity:
-        rows = [t.apply(_OPS[word], (x == "T") != bool(a), (y == "T") != bool(b)) for x, y in ROWS]
-        listed = ", ".join(row for row, value in zip(ROWS, rows, strict=True) if value.value)
+        rows = [t.apply(_OPS[word], (row[0] == "T") != bool(a), (row[1] == "T") != bool(b)) for row in ROWS]
+        listed = " or ".join(row for row, value in zip(ROWS, rows, strict=True) if value.value)
         return t.step(
-            f"The {side} bracket is true for {names[0]}{names[1]} = {listed}; that is {{}} of 4 rows.",
+            f"The {side} bracket is true when {names} is {listed}; that is {{}} of 4 rows.",
             t.apply("count_true", *rows),
             role="truth_table",
         )

@@ -28,7 +28,9 @@ class BaseConversion(Template):
         digits.append(rest)
         t.say("Now {rest} is less than {base}, so it is the first digit.", rest=rest)
         numeral = t.apply("numeral", base, *reversed(digits))
-        return t.step("Read from the last remainder to the first, the number is {} in base {base}.", numeral, role="base_convert")
+        return t.step(
+            "Read from the last remainder to the first, the number is {} in base {base}.", numeral, role="base_convert"
+        )
 
     def check(self, number: int, base: int) -> str:
         power, text = 1, ""

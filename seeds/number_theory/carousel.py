@@ -13,8 +13,8 @@ class Carousel(Template):
     last = Derived(lambda size: size - 1)
 
     facts = (
-        "The {place} are numbered from 0 to {last} in a circle, so there are {size} of them. A robot starts at number 0 and always moves on by "
-        "{stride} numbers; after the highest number it goes on counting from 0."
+        "The {place} are numbered from 0 to {last} in a circle, so there are {size} of them. A robot starts at number "
+        "0 and always moves on by {stride} numbers; after the highest number it goes on counting from 0."
     )
     question = "After how many moves does it stand at number {goal} for the first time?"
 
@@ -22,7 +22,9 @@ class Carousel(Template):
         return stride < size and goal < size and goal % stride > 0 and _rounds(size, stride) in (2, 3, 4)
 
     def solve(self, t: Trace, size: Quantity, stride: Quantity, goal: Quantity) -> Quantity:
-        t.say("After n moves the robot stands at {stride} × n modulo {size}. Look for the inverse of {stride} by Euclid.")
+        t.say(
+            "After n moves the robot stands at {stride} × n modulo {size}. Look for the inverse of {stride} by Euclid."
+        )
         high, low = size, stride
         before, now = t.const(0), t.const(1)
         while low.value > 1:
@@ -33,7 +35,9 @@ class Carousel(Template):
             high, low = low, rest
         inverse = t.step("So the inverse of {stride} is {}.", now % size, role="modinv")
         t.step("Indeed {}.", stride * inverse % size, role="verify")
-        return t.step("Multiplying the goal by it gives n = {} moves.", goal * inverse % size, role="mod_reduce")
+        moves = t.step("Multiplying the goal by it gives n = {}.", goal * inverse % size, role="mod_reduce")
+        t.let("n", moves)
+        return t.step("The robot needs {} moves.", moves)
 
     def check(self, size: int, stride: int, goal: int) -> int:
         place = moves = 0

@@ -13,8 +13,8 @@ class SquareTiles(Template):
     short = Integer(60, 400, unit="cm", step=2, harder=(401, 1999), meaning="the width in centimetres")
 
     facts = (
-        "A rectangular {place} measures {long} cm by {short} cm. It is to be covered completely with equal square tiles "
-        "that are as large as possible, without cutting any tile."
+        "A rectangular {place} measures {long} cm by {short} cm. It is to be covered completely with equal square "
+        "tiles that are as large as possible, without cutting any tile."
     )
     question = "How many tiles are needed?"
     result_text = "Exactly {answer} tiles are needed."

@@ -16,8 +16,8 @@ class Raffle(Template):
     small = Integer(5, 15, unit="dollar", harder=(20, 60))
 
     facts = (
-        "A raffle for the {cause} sells all its {tickets} tickets at {price} dollars each. One ticket wins the grand prize "
-        "of {grand} dollars, {small_count} other tickets win {small} dollars each, and the rest win nothing."
+        "A raffle for the {cause} sells all its {tickets} tickets at {price} dollars each. One ticket wins the grand "
+        "prize of {grand} dollars, {small_count} other tickets win {small} dollars each, and the rest win nothing."
     )
     question = (
         "What is the expected gain, in dollars, of somebody who buys one ticket: expected prize less price? "

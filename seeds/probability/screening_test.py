@@ -27,9 +27,7 @@ class ScreeningTest(Template):
         "One of them, chosen at random, tests positive. What is the probability that this one is {what[1]}? "
         "Give an exact fraction."
     )
-    result_text = (
-        "One of them, chosen at random, tests positive, and the probability that this one is {what[1]} is exactly {answer}."
-    )
+    result_text = "One of them, chosen at random, tests positive, and the probability that this one is {what[1]} is exactly {answer}."
 
     def solve(self, t: Trace, share: Quantity, caught: Quantity, false: Quantity) -> Quantity:
         all_of_them = t.const(10000)
@@ -39,7 +37,9 @@ class ScreeningTest(Template):
         hits = t.step("The test is rightly positive for {} of them.", bad * caught / 100, role="percent_apply")
         alarms = t.step("It is wrongly positive for {} of them.", good * false / 100, role="percent_apply")
         positive = t.step("In all, {} test positive.", hits + alarms)
-        return t.step("Among those with a positive test, the share of {what[1]} ones is {}.", hits / positive, role="bayes")
+        return t.step(
+            "Among those with a positive test, the share of {what[1]} ones is {}.", hits / positive, role="bayes"
+        )
 
     def check(self, share: int, caught: int, false: int) -> Fraction:
         # Odds: prior odds times the likelihood ratio.

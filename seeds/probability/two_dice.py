@@ -14,9 +14,8 @@ class TwoDice(Template):
     total = Integer(5, 28, harder=(12, 48))
 
     facts = (
-        "{player} rolls two fair dice. One has {small} faces numbered from 1 to {small}, "
-        "the other has {large} faces numbered from 1 to {large}. {player} hopes that the numbers rolled add up to exactly "
-        "{total}."
+        "{player} rolls two fair dice. One has {small} faces numbered from 1 to {small}, the other has {large} faces "
+        "numbered from 1 to {large}. {player} hopes that the numbers rolled add up to exactly {total}."
     )
     question = "What is the probability that this happens? Give an exact fraction."
 
@@ -27,7 +26,9 @@ class TwoDice(Template):
 
     def solve(self, t: Trace, small: Quantity, large: Quantity, total: Quantity) -> Quantity:
         pairs = t.step("There are {} equally likely pairs.", small * large, role="count_product")
-        t.say("The number on the small die settles what the large one must show, which has to lie between 1 and {large}.")
+        t.say(
+            "The number on the small die settles what the large one must show, which has to lie between 1 and {large}."
+        )
         least = t.apply("max", 1, total - large)
         least = t.step("So the small die shows at least {}.", least)
         most = t.step("It shows at most {}.", t.apply("min", small, total - 1))

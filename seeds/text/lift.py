@@ -12,7 +12,7 @@ from fractions import Fraction
 from random import Random
 
 from dsgen.seeds.text.lift_domain import parameter_of
-from dsgen.seeds.text.lift_expr import Const, Expr, Param, Result
+from dsgen.seeds.text.lift_expr import Const, Expr, Param, Result, map_leaves
 from dsgen.seeds.text.lift_guards import fixed_by_relations, guards_of
 from dsgen.seeds.text.lift_model import PROFILES, Lift, LiftStep, NotLifted, Parameter, Slot, uses
 from dsgen.seeds.text.lift_read import Equation, Solution, Unreadable, read_solution
@@ -21,7 +21,7 @@ from dsgen.seeds.text.lift_risk import risky, structural_word
 from dsgen.seeds.text.lift_sentence import Sources, sentences
 from dsgen.seeds.text.numbers import Mention, read_numbers, write_number
 
-STAGES = ("annotated", "reproduced", "unambiguous", "lifted")
+STAGES = ("read", "annotated", "reproduced", "unambiguous", "lifted")
 _TRIES = 300
 _MANY_CHILDREN = 6
 _LEAST_CHILDREN = 3
@@ -30,11 +30,11 @@ __all__ = ["PROFILES", "STAGES", "Lift", "LiftStep", "NotLifted", "Parameter", "
 
 
 def lift(question: str, answer: str) -> Lift | NotLifted:
-    """The record as a program, or the stage of :data:`STAGES` that it does not reach and why."""
+    """The record as a program, or the last stage of :data:`STAGES` that it reached and why it stopped there."""
     try:
         return _lift(question, read_solution(answer), answer)
     except Unreadable as stop:
-        return NotLifted(stop.stage, stop.reason)
+        return NotLifted(STAGES[STAGES.index(stop.stage) - 1], stop.reason)
 
 
 def draw_values(lifted: Lift, profile: str, rng: Random, tries: int = _TRIES) -> dict[str, Fraction] | None:
@@ -128,8 +128,6 @@ def _segments(question: str, mentions: Sequence[Mention], free: frozenset[int]) 
 
 
 def _freeze(expr: Expr, mentions: Sequence[Mention], free: frozenset[int]) -> Expr:
-    from dsgen.seeds.text.lift_expr import map_leaves
-
     names = {name_of(i): i for i in range(len(mentions))}
 
     def change(leaf: Const | Param | Result) -> Expr:
@@ -146,8 +144,6 @@ def _used(exprs: Sequence[Expr]) -> frozenset[int]:
 
 def _only_needed(equations: Sequence[Equation], resolution: Resolution) -> tuple[list[Equation], list[Expr]]:
     """The equations that the answer depends on, renumbered."""
-    from dsgen.seeds.text.lift_expr import map_leaves
-
     kept = sorted(resolution.needed)
     place = {old: new for new, old in enumerate(kept)}
 

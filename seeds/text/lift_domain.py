@@ -37,7 +37,12 @@ def parameter_of(name: str, mention: Mention, question: str, *, fine: bool = Fal
         spans.append(Span(Fraction(low, unit), Fraction(max(high, low - step), unit), Fraction(step, unit)))
     easier, same, harder = spans
     return Parameter(
-        name, mention.value, mention.style, (easier, same, harder), "%" if mention.percent else mention.unit, mention.percent
+        name,
+        mention.value,
+        mention.style,
+        (easier, same, harder),
+        "%" if mention.percent else mention.unit,
+        mention.percent,
     )
 
 
@@ -82,14 +87,16 @@ def _cap(mention: Mention, question: str) -> int | None:
     if tells_scores(question) and not mention.money and v <= 100:
         caps.append(100)
     if re.match(r"(?:miles?|km|kilometers?|mph|kmph)$", mention.unit) and v <= 120:
-        caps.append(int(max(2 * v, 20)))
+        caps.append(max(int(2 * v), 20))
     if re.match(r"(?:times|servings?|meals?|pills?|glasses|cups|mugs|naps)$", mention.unit):
-        caps.append(int(max(2 * v, 9)))
+        caps.append(max(int(2 * v), 9))
     return min(caps) if caps else None
 
 
 def _time_unit(mention: Mention, question: str) -> str:
-    match = re.match(r"[\s-]*(?:\w+\s+)?(hour|hr|day|week|month|minute|min|second|sec|year|night)s?\b", question[mention.end :])
+    match = re.match(
+        r"[\s-]*(?:\w+\s+)?(hour|hr|day|week|month|minute|min|second|sec|year|night)s?\b", question[mention.end :]
+    )
     if match is None:
         return ""
     return {"hr": "hour", "min": "minute", "sec": "second", "night": "day"}.get(match.group(1), match.group(1))

@@ -5,6 +5,7 @@ The parser reads ``+ - * / ( )`` over decimal numbers and nothing else; everythi
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,8 +121,13 @@ class _Parser:
         return Const(Fraction(token))
 
 
-def evaluate(expr: Expr, values: Mapping[str, Fraction], results: Sequence[Fraction]) -> Fraction:
-    """The exact value.
+def evaluate(
+    expr: Expr,
+    values: Mapping[str, Fraction],
+    results: Sequence[Fraction],
+    passed: list[Fraction] | None = None,
+) -> Fraction:
+    """The exact value; ``passed`` collects the values of all operations, operands first.
 
     Raises:
         ExpressionError: a division by zero.
@@ -132,16 +138,22 @@ def evaluate(expr: Expr, values: Mapping[str, Fraction], results: Sequence[Fract
         return values[expr.name]
     if isinstance(expr, Result):
         return results[expr.index]
-    left, right = evaluate(expr.left, values, results), evaluate(expr.right, values, results)
-    if expr.op == "+":
-        return left + right
-    if expr.op == "-":
-        return left - right
-    if expr.op == "*":
-        return left * right
-    if right == 0:
+    left = evaluate(expr.left, values, results, passed)
+    right = evaluate(expr.right, values, results, passed)
+    if expr.op == "/" and right == 0:
         raise ExpressionError("division by zero")
-    return left / right
+    value = _RUN[expr.op](left, right)
+    if passed is not None:
+        passed.append(value)
+    return value
+
+
+_RUN: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
 
 
 def leaves(expr: Expr) -> Iterator[Const | Param | Result]:
@@ -150,14 +162,6 @@ def leaves(expr: Expr) -> Iterator[Const | Param | Result]:
         yield from leaves(expr.left)
         yield from leaves(expr.right)
     else:
-        yield expr
-
-
-def inner(expr: Expr) -> Iterator[Binary]:
-    """The operations, operands first."""
-    if isinstance(expr, Binary):
-        yield from inner(expr.left)
-        yield from inner(expr.right)
         yield expr
 
 

@@ -16,9 +16,14 @@ from dsgen.seeds.text.numbers import Mention
 
 _WHOLES = {"day": (7, 30, 31, 365), "hour": (24, 12), "month": (12,), "minute": (60,), "week": (52, 4)}
 _FACTORS = frozenset(Fraction(n) for n in (7, 12, 24, 30, 52, 60, 100, 365, 1000, 16, 3))
+_SMALL = 12
+"""Up to this, a number is a count of things or a rate more often than a limit."""
 _LIMITED = re.compile(r"\bcan\b[^.?!]*\?\s*$", re.IGNORECASE)
 _SILENT_KINDS = ("ordinal", "clock", "glued")
-_TELLING = re.compile(r"^(?:twice|double[sd]?|doubling|thrice|tripl\w*|quadrupl\w*|quintuple|half|halves|halved|thirds?|quarters?|fourths?)$", re.I)
+_TELLING = re.compile(
+    r"^(?:twice|double[sd]?|doubling|thrice|tripl\w*|quadrupl\w*|quintuple|half|halves|halved|thirds?|quarters?|fourths?)$",
+    re.I,
+)
 
 
 def fixed_by_relations(
@@ -52,7 +57,9 @@ def fixed_by_relations(
     return frozenset(fixed)
 
 
-def _related(target: Fraction, mentions: Sequence[Mention], equations: Sequence[Equation], exprs: Sequence[Expr]) -> set[int]:
+def _related(
+    target: Fraction, mentions: Sequence[Mention], equations: Sequence[Equation], exprs: Sequence[Expr]
+) -> set[int]:
     """The mentions from which an unused number of the question may follow."""
     values = [m.value for m in mentions] + [e.value for e in equations]
     fixed: set[int] = set()
@@ -165,26 +172,47 @@ def _hidden_in_constants(mentions: Sequence[Mention], exprs: Sequence[Expr]) -> 
 
 def guards_of(question: str, mentions: Sequence[Mention], free: frozenset[int], exprs: Sequence[Expr]) -> Guards:
     """The guards that the wording asks for."""
+    orders = _ranks(question, mentions, free, len(exprs)) + _balances(exprs)
+    percents = [i for i, m in enumerate(mentions) if m.percent]
+    total = sum((mentions[i].value for i in percents), Fraction(0))
+    shares = tuple(name_of(i) for i in percents if i in free) if len(percents) > 1 and total < 100 else ()
+    fixed = sum((mentions[i].value for i in percents if i not in free), Fraction(0)) if shares else Fraction(0)
+    return Guards(tuple(orders), shares, fixed, _ceiling(question))
+
+
+def _ceiling(question: str) -> Fraction | None:
+    asked = re.split(r"[.?!]\s+", question.strip())[-1].lower()
+    if "hour" in asked and re.search(r"\b(?:a|each|every|per|one) (?:day|night)\b|daily", asked):
+        return Fraction(24)
+    if tells_ages(question):
+        return Fraction(110)
+    return Fraction(100) if tells_scores(question) else None
+
+
+def _ranks(question: str, mentions: Sequence[Mention], free: frozenset[int], steps: int) -> list[Order]:
+    """Numbers that the text sets side by side keep their order; results stay on their side of a fixed number.
+
+    A fixed number may be a limit that no calculation shows, such as 50 cans for the guests who drink one.
+    """
     orders: list[Order] = []
     numbers = [i for i, m in enumerate(mentions) if m.plain and m.value > 1]
     superlative = has_superlative(question)
     for i, j in itertools.combinations(numbers, 2):
         a, b = mentions[i], mentions[j]
-        if not ({i, j} & free) or a.value == b.value:
+        if not ({i, j} & free) or a.value == b.value or (a.percent, a.money) != (b.percent, b.money):
             continue
-        alike = (a.percent, a.money) == (b.percent, b.money)
         near = not re.search(r"[.?!](?=\s)", question[a.end : b.start])
-        if alike and (near or a.money or a.percent or a.unit.rstrip("s") == b.unit.rstrip("s") or superlative):
+        alike = a.money or a.percent or a.unit.rstrip("s") == b.unit.rstrip("s")
+        if near or alike or superlative or min(a.value, b.value) > _SMALL:
             orders.append(Order(_term(i, mentions, free), _term(j, mentions, free)))
+    results = [Result(i) for i in range(steps)]
+    for i in numbers:
+        m = mentions[i]
+        if (not m.percent and not m.money and m.value > _SMALL) or (i not in free and m.money):
+            orders += [Order(_term(i, mentions, free), result) for result in results]
     if superlative or tells_ages(question):
-        orders += [Order(Result(i), Result(j)) for i, j in itertools.combinations(range(len(exprs)), 2)]
-    orders += _balances(exprs)
-    percents = [i for i, m in enumerate(mentions) if m.percent]
-    total = sum((mentions[i].value for i in percents), Fraction(0))
-    shares = tuple(name_of(i) for i in percents if i in free) if len(percents) > 1 and total < 100 else ()
-    fixed = sum((mentions[i].value for i in percents if i not in free), Fraction(0)) if shares else Fraction(0)
-    ceiling = Fraction(110) if tells_ages(question) else Fraction(100) if tells_scores(question) else None
-    return Guards(tuple(orders), shares, fixed, ceiling)
+        orders += [Order(a, b) for a, b in itertools.combinations(results, 2)]
+    return orders
 
 
 def _balances(exprs: Sequence[Expr]) -> list[Order]:

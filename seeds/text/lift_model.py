@@ -16,7 +16,6 @@ from dsgen.seeds.text.lift_expr import (
     Param,
     Result,
     evaluate,
-    inner,
     show_value,
     write,
 )
@@ -108,7 +107,7 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class NotLifted:
-    """Why a record is not lifted: the stage of the funnel that it does not reach, and the reason."""
+    """Why a record is not lifted: the last stage of the funnel that it reached, and the reason."""
 
     stage: str
     reason: str
@@ -157,30 +156,29 @@ class Lift:
 
     def render_solution(self, values: Values) -> str:
         """The worked solution, one sentence or equation a line."""
-        results = self.evaluate(values)
-        lines: list[str] = []
-        previous = -1
-        for index, step in enumerate(self.steps):
-            sentence = self.sentence(index, values, results)
-            equation = f"{write(step.expr, values, results)} = {show_value(results[index])}"
-            text = sentence.replace("{}", equation)
-            if step.before or step.after:
-                if step.line == previous:
-                    lines[-1] += text
-                else:
-                    lines.append(text)
-                previous = step.line
-            else:
-                lines.append(text)
-                previous = -1
-        return "\n".join(lines)
+        return "\n".join(text for text, _ in self.sentences(values))
 
-    def sentence(self, index: int, values: Values, results: list[Fraction]) -> str:
-        """The text of a step with ``{}`` where its equation stands."""
-        step = self.steps[index]
-        if not step.before and not step.after:
-            return "{}."
-        return self._fill(step.before, values, results) + "{}" + self._fill(step.after, values, results)
+    def sentences(self, values: Values) -> list[tuple[str, int]]:
+        """The sentences of the worked solution, each with the last step that it states.
+
+        Raises:
+            ExpressionError: a division by zero.
+        """
+        results = self.evaluate(values)
+        found: list[tuple[str, int]] = []
+        line = -1
+        for index, step in enumerate(self.steps):
+            equation = f"{write(step.expr, values, results)} = {show_value(results[index])}"
+            if not step.before and not step.after:
+                found.append((f"{equation}.", index))
+                line = -1
+                continue
+            text = self._fill(step.before, values, results) + equation + self._fill(step.after, values, results)
+            if step.line == line:
+                text = found.pop()[0] + text
+            found.append((text.strip(), index))
+            line = step.line
+        return found
 
     def _fill(self, parts: tuple[str | Shown, ...], values: Values, results: list[Fraction]) -> str:
         text = ""
@@ -198,20 +196,22 @@ class Lift:
 
     def admissible(self, values: Values) -> str | None:
         """The slug of the guard that forbids these values; ``None`` when they are admissible."""
-        originals = self.originals
         for parameter in self.parameters:
             if not _fits(parameter, values[parameter.name]):
                 return "outside-domain"
-        try:
-            results = self.evaluate(values)
-        except ExpressionError:
-            return "division-by-zero"
-        base = self.evaluate(originals)
+        originals = self.originals
+        results: list[Fraction] = []
+        base: list[Fraction] = []
         for step in self.steps:
-            for node in inner(step.expr):
-                slug = _node_fault(
-                    evaluate(node, originals, base), evaluate(node, values, results), node is step.expr
-                )
+            was: list[Fraction] = []
+            now: list[Fraction] = []
+            base.append(evaluate(step.expr, originals, base, was))
+            try:
+                results.append(evaluate(step.expr, values, results, now))
+            except ExpressionError:
+                return "division-by-zero"
+            for place, (before, after) in enumerate(zip(was, now, strict=True)):
+                slug = _node_fault(before, after, place == len(was) - 1)
                 if slug:
                     return slug
         return self._guard_fault(values, results, base)
@@ -221,7 +221,7 @@ class Lift:
         for left, right in self.guards.orders:
             was = evaluate(left, originals, base) - evaluate(right, originals, base)
             now = evaluate(left, values, results) - evaluate(right, values, results)
-            if _sign(was) != _sign(now):
+            if was and _sign(was) != _sign(now):
                 return "order-changes"
         if self.guards.shares:
             total = sum((values[name] for name in self.guards.shares), self.guards.shares_fixed)

@@ -15,7 +15,7 @@ _GOLD = re.compile(r"^-?\$?[\d,]*\.?\d+$")
 
 
 class Unreadable(ValueError):
-    """The record is not what a lift needs; ``stage`` and ``reason`` say how far it came and why it stopped."""
+    """The record is not what a lift needs; ``stage`` is the one that it does not reach, ``reason`` says why."""
 
     def __init__(self, stage: str, reason: str) -> None:
         super().__init__(f"{stage}: {reason}")
@@ -99,7 +99,7 @@ def _read_line(number: int, raw: str) -> tuple[str, list[Equation]]:
 
 
 def _check(annotation: str) -> tuple[Expr | None, Fraction]:
-    left, sign, right = annotation.partition("=")
+    left, _, right = annotation.partition("=")
     try:
         expr = parse(left)
         value = evaluate(expr, {}, [])

@@ -63,7 +63,8 @@ _WORLD: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"dime|nickel|penn|quarter|coin", ("10", "5", "25", "0.1", "0.05", "0.25", "0.01", "4", "20")),
     (r"square|rectang|perimeter|chair|table|dog|cat|cow|horse|legs|wheel|car\b|cars\b", ("4", "2")),
     (r"triang|tricycle", ("3",)),
-    (r"bicycle|bike|motorcycle|chicken|duck|bird|shoe|sock|feet|hands|eye|ear|parent|couple|round.?trip|back|both", ("2",)),
+    (r"bicycle|bike|motorcycle|chicken|duck|bird|shoe|sock|feet|hands|eye|ear|parent|couple", ("2",)),
+    (r"round.?trip|back|both", ("2",)),
     (r"degree|angle", ("180", "360", "90")),
     (r"spider|octop", ("8",)),
     (r"insect|\bant\b", ("6",)),
@@ -262,7 +263,9 @@ def _disagree(
         values = dict(originals)
         for place, index in enumerate(varied):
             name = name_of(index)
-            values[name] = originals[name] * (1 + Fraction(round_number, 7 + 2 * place)) + Fraction(3 * round_number, 101)
+            values[name] = originals[name] * (1 + Fraction(round_number, 7 + 2 * place)) + Fraction(
+                3 * round_number, 101
+            )
         outcomes = set()
         for exprs in interpretations:
             results: list[Fraction] = []

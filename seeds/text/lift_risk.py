@@ -9,34 +9,63 @@ from fractions import Fraction
 from dsgen.seeds.text.numbers import Mention
 
 _STRUCTURE: tuple[tuple[str, str], ...] = (
-    ("rounding", r"\bround(?:s|ed|ing)? (?:up|down|to|off|your|the|answer)|\brounded\b|nearest|approximat|estimat|whole number"),
-    ("choice", r"whichever|cheap(?:er|est)|better (?:deal|buy|price)|best (?:deal|buy|price)|more expensive option|either\b.*\bor\b"),
-    ("threshold", r"\bat least\b|\bat most\b|\bexceed|\bor more\b|\bor less\b|\bor fewer\b|\bminimum\b|\bmaximum\b|"
-                  r"\bup to\b|\bno more than\b|\bno less than\b|\bonly if\b|\bunless\b|\botherwise\b|\bover the limit|"
-                  r"\bin excess\b|\bor older\b|\bor younger\b|\bor above\b|\bovertime\b|\bthreshold\b|\bcapacity\b|"
-                  r"\b(?:anything|any|amounts?|hours?|everything) (?:over|above|beyond|past|after)\b|\benough\b|"
-                  r"\bnext (?:\$?\d|few)|\bfor (?:each|every) additional\b|\beach additional\b|\bafter the first\b|\bafter that\b"),
-    ("number-theory", r"\bprime\b|\beven number|\bodd number|\bdivisible\b|\bmultiples? of\b|\bconsecutive\b|\bdigits?\b|"
-                      r"\bremainder\b|\bfactors? of\b|\bsequence\b|\bpattern\b"),
+    ("rounding", r"\bround(?:s|ed|ing)? (?:up|down|to|off|your|the|answer)|\brounded\b|nearest"),
+    ("rounding", r"approximat|estimat|whole number"),
+    ("choice", r"whichever|cheap(?:er|est)|better (?:deal|buy|price)|best (?:deal|buy|price)"),
+    ("choice", r"more expensive option|either\b.*\bor\b"),
+    ("threshold", r"\bat least\b|\bat most\b|\bexceed|\bor more\b|\bor less\b|\bor fewer\b|\bminimum\b|\bmaximum\b"),
+    ("threshold", r"\bup to\b|\bno more than\b|\bno less than\b|\bonly if\b|\bunless\b|\botherwise\b|\bin excess\b"),
+    ("threshold", r"\bor older\b|\bor younger\b|\bor above\b|\bovertime\b|\bthreshold\b|\bcapacity\b|\benough\b"),
+    ("threshold", r"\b(?:anything|any|amounts?|hours?|everything) (?:over|above|beyond|past|after)\b"),
+    ("threshold", r"\bnext (?:\$?\d|few)|\b(?:each|every) additional\b|\bafter (?:the first|that)\b|\bover the limit"),
+    ("number-theory", r"\bprime\b|\beven number|\bodd number|\bdivisible\b|\bmultiples? of\b|\bconsecutive\b"),
+    ("number-theory", r"\bdigits?\b|\bremainder\b|\bfactors? of\b|\bsequence\b|\bpattern\b"),
     ("statistics", r"\bmedian\b|\bmode\b|\brange of\b|\bprobabilit|\bchances?\b|\blikely\b|\bodds\b"),
-    ("calendar", r"\bleap\b|\b(?:january|february|march|april|june|july|august|september|october|november|december) \d|"
-                 r"\bon the \d+(?:st|nd|rd|th)\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b|\bcentury\b|\bcalendar\b"),
+    ("calendar", r"\bleap\b|\bon the \d+(?:st|nd|rd|th)\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b|\bcentury\b|\bcalendar\b"),
+    ("calendar", r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december) \d"),
     ("ratio", r"\bratios?\b|\bproportion|\d\s*:\s*\d"),
-    ("alternation", r"\bevery (?:other|second|third|fourth|fifth)\b|\balternat|\bevery \w+ (?:day|night|week|row|house|person)s?\b.*\bexcept"),
+    ("alternation", r"\bevery (?:other|second|third|fourth|fifth)\b|\balternat"),
     ("clock", r"\bwhat time\b|\bat what hour\b"),
     ("replaced", r"\binstead of\b|\bhad (?:been|sold|bought)\b.*\binstead\b"),
-)  # fmt: skip
+)
 
 _BEFORE = re.compile(
-    r"\b(?:the|these|those|all|all of the|other|first|last|next|past|previous|remaining|final|until|till|before|after|by|"
-    r"over|under|above|below|exceeding|within|than|level|grade|page|chapter|day|week|month|year|number|no\.|size|"
+    r"\b(?:the|these|those|all|all of the|other|first|last|next|past|previous|remaining|final|until|till|before|after|"
+    r"by|over|under|above|below|exceeding|within|than|level|grade|page|chapter|day|week|month|year|number|no\.|size|"
     r"highway|route|room|channel|age|aged|class|step|round|game|version|model|only|another|every one of|of his|of her|"
-    r"of their|of my|her|his|their|our|my|its|your|same|about|around|almost|nearly|top|bottom|in|since|world war|formula|"
-    r"for every|out of|out of every|one of|more|additional|another|extra|either|born in|between|mph|at)\s+$",
+    r"of their|of my|her|his|their|our|my|its|your|same|about|around|almost|nearly|top|bottom|in|since|world war|"
+    r"formula|for every|out of|out of every|one of|more|additional|extra|either|born in|between|mph|at)\s+$",
     re.IGNORECASE,
 )
 _BEFORE_SMALL = frozenset(
-    ["the", "these", "those", "all", "other", "past", "last", "previous", "next", "final", "remaining", "her", "his", "their", "our", "my", "its", "your", "same", "only", "another", "more", "additional", "extra", "in", "of"]
+    [
+        "the",
+        "these",
+        "those",
+        "all",
+        "other",
+        "past",
+        "last",
+        "previous",
+        "next",
+        "final",
+        "remaining",
+        "her",
+        "his",
+        "their",
+        "our",
+        "my",
+        "its",
+        "your",
+        "same",
+        "only",
+        "another",
+        "more",
+        "additional",
+        "extra",
+        "in",
+        "of",
+    ]
 )
 """Before a number that may be a count of things named elsewhere; before larger numbers these words are harmless."""
 
@@ -58,21 +87,29 @@ _SMALL_GROUPS = re.compile(
 )
 _MEASURES = {
     "day": {7, 30, 31, 28, 29, 365, 366, 5, 14, 90}, "week": {52, 4}, "month": {12, 4}, "hour": {24, 48, 12},
-    "minute": {60, 30}, "second": {60, 3600}, "inch": {12, 36}, "inche": {12, 36}, "feet": {3, 5280}, "foot": {3},
+    "minute": {60, 30, 90}, "second": {60, 3600}, "inch": {12, 36}, "inche": {12, 36}, "feet": {3, 5280}, "foot": {3},
     "ounce": {16, 8, 32, 128, 12}, "cup": {16, 4, 2, 8}, "cent": {100, 1, 5, 10, 25}, "gram": {1000},
     "meter": {1000}, "centimeter": {100}, "cm": {100}, "pound": {2000}, "egg": {12}, "card": {52}, "card deck": {52},
-    "percent": {100}, "state": {50}, "yard": {1760, 100}, "quart": {4}, "pint": {2, 8}, "day week": {7, 5}, "year": {10, 100},
+    "percent": {100}, "state": {50}, "yard": {1760, 100}, "quart": {4}, "pint": {2, 8}, "day week": {7, 5},
+    "year": {10, 100},
     "ml": {1000}, "milliliter": {1000}, "mile": {26}, "letter": {26}, "player": {11, 9, 5}, "tablespoon": {16, 2},
     "teaspoon": {3}, "square": {64, 100}, "planet": {8, 9}, "continent": {7},
 }  # fmt: skip
 _COIN_TEXT = re.compile(r"\b(?:nickels?|dimes?|penn(?:y|ies)|quarters?)\b", re.IGNORECASE)
-_THRESHOLD_THAN = re.compile(r"\b(?:more|less|fewer|greater|higher|longer|older|younger|taller|larger|bigger) than\s+$", re.I)
+_THRESHOLD_THAN = re.compile(
+    r"\b(?:more|less|fewer|greater|higher|longer|older|younger|taller|larger|bigger) than\s+$", re.I
+)
+_TWO = re.compile(
+    r"\b(?:both|either|each other|another|the other|one of|neither|pair|couple|together)\b", re.IGNORECASE
+)
 _SUPERLATIVE = re.compile(
     r"\b(?:most|least|highest|lowest|largest|smallest|biggest|fastest|slowest|longest|shortest|tallest|oldest|"
     r"youngest|heaviest|lightest|fewest|farthest|closest|winner|wins?|won|record|average)\b",
     re.IGNORECASE,
 )
-_AGES = re.compile(r"\b(?:years? old|year-old|years older|years younger|\bage\b|\bages\b|aged|birthday|older|younger)\b", re.I)
+_AGES = re.compile(
+    r"\b(?:years? old|year-old|years older|years younger|\bage\b|\bages\b|aged|birthday|older|younger)\b", re.I
+)
 _TESTS = re.compile(r"\b(?:tests?|exams?|quiz(?:zes)?|scored?|grades?|marks|percent|percentage)\b", re.IGNORECASE)
 
 
@@ -151,7 +188,7 @@ def _measure(question: str, m: Mention) -> str:
     unit = m.unit.removesuffix("s")
     if m.value in _MEASURES.get(unit, ()):
         return "measure"
-    if m.percent and m.value == 100:
+    if unit == "card" and re.search(r"\bdecks?\b", question, re.I):
         return "measure"
     if m.cents or _COIN_TEXT.search(question):
         cents = m.value if m.cents else m.value * 100
@@ -165,9 +202,8 @@ def _count(question: str, m: Mention, mentions: Sequence[Mention]) -> str:
     if m.value.denominator != 1 or m.value > 8 or m.money or m.percent:
         return ""
     value = int(m.value)
-    if value == 2:
-        if re.search(r"\b(?:both|either|each other|another|the other|one of|neither|pair|couple|together)\b", question, re.I):
-            return "count"
+    if value == 2 and _TWO.search(question):
+        return "count"
     if value in _implied_counts(question, mentions) and _SMALL_GROUPS.match(question[m.end :]):
         return "count"
     return ""
@@ -181,9 +217,13 @@ def _implied_counts(question: str, mentions: Sequence[Mention]) -> set[int]:
     ordinals = [int(m.value) for m in mentions if m.kind == "ordinal" and m.value.denominator == 1]
     counts |= {max(ordinals), len(ordinals), max(ordinals) + 1} if ordinals else set()
     counts |= {
-        len(re.split(r",\s*(?:and\s+)?|\s+and\s+", item)) for item in re.findall(r"[^.;:?]*,[^.;:?]*\band\b[^.;:?]*", question)
+        len(re.split(r",\s*(?:and\s+)?|\s+and\s+", item))
+        for item in re.findall(r"[^.;:?]*,[^.;:?]*\band\b[^.;:?]*", question)
     }
-    counts |= {len(re.findall(r"\b(?:another|the other|one|the rest|the remaining|others)\b", question, re.I)) + d for d in (0, 1)}
+    counts |= {
+        len(re.findall(r"\b(?:another|the other|one|the rest|the remaining|others)\b", question, re.I)) + d
+        for d in (0, 1)
+    }
     return counts
 
 

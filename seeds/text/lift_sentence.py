@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -13,8 +14,27 @@ from dsgen.seeds.text.lift_resolve import name_of
 from dsgen.seeds.text.numbers import Mention, Style, read_numbers
 
 _UNKNOWN = re.compile(r"\b[b-zB-HJ-Z]\b(?!')|\d[a-zA-Z]\b|=|[{}<>]|\blet\b", re.IGNORECASE)
-_COMPARES = re.compile(r"\b(?:greater than|less than|fewer than|exceeds?|enough|round(?:s|ed|ing)?|equation)\b|[+*×÷]|\d\s*[-/]\s*\d", re.I)
-_HARMLESS = frozenset(["pair", "pairs", "both", "couple", "couples", "either", "single", "once", "dozen", "dozens", "bicycle", "bicycles", "first", "second"])
+_COMPARES = re.compile(
+    r"\b(?:greater than|less than|fewer than|exceeds?|enough|round(?:s|ed|ing)?|equation)\b|[+*×÷]|\d\s*[-/]\s*\d", re.I
+)
+_HARMLESS = frozenset(
+    [
+        "pair",
+        "pairs",
+        "both",
+        "couple",
+        "couples",
+        "either",
+        "single",
+        "once",
+        "dozen",
+        "dozens",
+        "bicycle",
+        "bicycles",
+        "first",
+        "second",
+    ]
+)
 
 Part = str | Shown
 
@@ -75,7 +95,7 @@ def sentences(lines: Sequence[str], equations: Sequence[Equation], sources: Sour
         if not indexes or any(s is None for s in spans):
             continue
         known = [s for s in spans if s is not None]
-        if any(a[1] > b[0] for a, b in zip(known, known[1:], strict=False)):
+        if any(a[1] > b[0] for a, b in itertools.pairwise(known)):
             continue
         edges = [0, *(x for s in known for x in s), len(line)]
         pieces = [line[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -12,7 +12,28 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORTH = {word: value for value, word in enumerate(ONES)}
 _WORTH |= {word: 10 * value for value, word in enumerate(TENS, start=2)}
@@ -129,7 +150,40 @@ class Mention:
 
 
 _GLUED_UNITS = frozenset(
-    ["km", "kg", "cm", "mm", "mg", "ml", "lb", "lbs", "oz", "ft", "g", "m", "mph", "kph", "hr", "hrs", "min", "mins", "mi", "l", "sq", "in", "kmh", "gb", "mb", "sec", "secs", "kw", "kwh", "c", "x", "s"]
+    [
+        "km",
+        "kg",
+        "cm",
+        "mm",
+        "mg",
+        "ml",
+        "lb",
+        "lbs",
+        "oz",
+        "ft",
+        "g",
+        "m",
+        "mph",
+        "kph",
+        "hr",
+        "hrs",
+        "min",
+        "mins",
+        "mi",
+        "l",
+        "sq",
+        "in",
+        "kmh",
+        "gb",
+        "mb",
+        "sec",
+        "secs",
+        "kw",
+        "kwh",
+        "c",
+        "x",
+        "s",
+    ]
 )
 
 

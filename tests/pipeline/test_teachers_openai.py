@@ -139,7 +139,7 @@ async def test_what_may_pass_is_tried_again(endpoint: Any, answers: list[Any], r
         (healed,) = await made.complete([request("healed")])
         assert made.setbacks == {reason: 2}
         endpoint.script.extend([endpoint.Answer(*a) for a in answers * 3])
-        (lost,) = await made.complete([request("lost")])
+        (lost,) = await made.complete([request("lost", n=2)])
     assert healed.completions[0].text == "sample 0"
     assert lost.completions == ()
     assert lost.failure is not None

@@ -35,6 +35,7 @@ def test_back_off_grows_with_full_jitter() -> None:
         ({"retry-after": "7", "retry-after-ms": "150"}, 0.15),
         ({"retry-after": "Sun, 01 Mar 2026 12:00:30 GMT"}, 30.0),
         ({"retry-after": "Sun, 01 Mar 2026 11:00:00 GMT"}, 0.0),
+        ({"retry-after": "Sun, 01 Mar 2026 12:00:30 -0000"}, 30.0),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-3"}, None),
         ({"retry-after": "inf"}, None),

@@ -1,0 +1,51 @@
+"""A process that outlives a killed driver just long enough to end what the driver had started.
+
+Ray's raylet and store end with their driver, but its agents may stay for a minute or more. The reaper remembers the
+driver's descendants while the driver lives, and kills those that are left when it is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+
+_LOOK_EVERY_S = 1.0
+
+
+def watch(driver: int) -> None:
+    """Wait for the end of the process ``driver``, then kill all it had started."""
+    started: dict[tuple[int, float], psutil.Process] = {}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(driver)
+        # A pid may be used again; psutil compares the creation time as well.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            started = {(p.pid, p.create_time()): p for p in _descendants(process)} | started
+            time.sleep(_LOOK_EVERY_S)
+    for (pid, _), left in started.items():
+        if pid != os.getpid():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    alive = []
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.create_time()
+            alive.append(child)
+    return alive
+
+
+def spawn() -> subprocess.Popen[bytes]:
+    """Start a reaper for this process. In a session of its own, so that an interrupt does not reach it."""
+    command = [sys.executable, "-m", "dsgen.pipeline.engine.reaper", str(os.getpid())]
+    return subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)  # noqa: S603
+
+
+if __name__ == "__main__":
+    watch(int(sys.argv[1]))

@@ -1,0 +1,185 @@
+"""A lifted record as a program: what mutators need to make the same story with other numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from dsgen.pipeline.core import answers
+from dsgen.pipeline.core.arith import Degenerate
+from dsgen.pipeline.core.derivation import Derivation, Step
+from dsgen.pipeline.core.exact import Exact, plain
+from dsgen.pipeline.core.keys import Key
+from dsgen.pipeline.core.problem import Part, Problem, Tier
+from dsgen.pipeline.core.program import Values
+from dsgen.pipeline.core.space import Domain, Space
+from dsgen.pipeline.core.trace import Quantity, Trace
+from dsgen.seeds.text.lift_expr import Const, Expr, ExpressionError, Param, Result
+from dsgen.seeds.text.lift_model import PROFILES, Lift
+
+_OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
+_ENUMERABLE = 2_000
+_PROBES = 256
+_MISS = 1e-6
+
+
+class SpanDomain(Domain):
+    """The values of one parameter of a lift."""
+
+    def __init__(self, spans: Mapping[str, Sequence[Exact]]) -> None:
+        self.spans = spans
+
+    def size(self, profile: str) -> int:
+        return len(self.spans[profile])
+
+    def at(self, profile: str, position: int) -> Exact:
+        return self.spans[profile][position]
+
+
+class LiftedProgram:
+    """A :class:`~dsgen.pipeline.core.program.Program` over a :class:`~dsgen.seeds.text.lift_model.Lift`.
+
+    Slot 0 of the profile ``same`` holds the record's own values; no other slot does.
+    """
+
+    family = "arithmetic"
+    tier = Tier.LIFTED
+
+    def __init__(self, name: str, lifted: Lift) -> None:
+        self.id = name
+        self.lift = lifted
+        self._spaces: dict[str, Space] = {}
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return type(self), (self.id, self.lift)
+
+    def original(self) -> dict[str, Exact]:
+        """The values of the record itself."""
+        return {name: plain(value) for name, value in self.lift.originals.items()}
+
+    def capacity(self, profile: str) -> int:
+        """See :class:`~dsgen.pipeline.core.program.Program`."""
+        return self._space(profile).capacity + (profile == "same")
+
+    def draw(self, profile: str, slot: int, key: Key) -> Values | None:
+        """See :class:`~dsgen.pipeline.core.program.Program`."""
+        if profile == "same":
+            if slot == 0:
+                return self.original()
+            slot -= 1
+        return self._space(profile).draw(slot, key.child("space", self.id, profile))
+
+    def pose(self, values: Values, like: Problem) -> Problem:
+        """See :class:`~dsgen.pipeline.core.program.Program`."""
+        derivation = self.derive(values)
+        return Problem(
+            parts=tuple(self.facts_parts(values, {})),
+            answer=answers.of(derivation.value),
+            lineage=like.lineage,
+            tier=self.tier,
+            family=self.family,
+            form="forward",
+            derivation=derivation,
+            values=values,
+            program=self,
+            draw=like.draw,
+        )
+
+    def derive(self, values: Values) -> Derivation:
+        """See :class:`~dsgen.pipeline.core.program.Program`."""
+        fractions = _fractions(values)
+        t = Trace()
+        given = {p.name: t.given(p.name, plain(fractions[p.name])) for p in self.lift.parameters}
+        results: list[Quantity] = []
+        for step in self.lift.steps:
+            results.append(_record(step.expr, t, given, results))
+        try:
+            texts = self.lift.sentences(fractions)
+        except (ExpressionError, ValueError) as error:
+            raise Degenerate(str(error)) from error
+        steps = tuple(Step(text, results[last].index) for text, last in texts)
+        return Derivation(tuple(t.nodes), steps, results[-1].index)
+
+    def second(self, values: Values) -> None:
+        """There is no second solver: the source's own derivation is all there is."""
+        return None
+
+    def maskable(self) -> list[str]:
+        """The whole-number parameters."""
+        return [p.name for p in self.lift.parameters if not p.style.decimals]
+
+    def domain(self, name: str, values: Values) -> Sequence[Exact]:
+        """See :class:`~dsgen.pipeline.core.program.Program`."""
+        spans = self._spans(name)
+        holding = [spans[profile] for profile in PROFILES if values[name] in spans[profile]]
+        return min(holding, key=len) if holding else (values[name],)
+
+    def admissible(self, values: Values) -> bool:
+        """See :class:`~dsgen.pipeline.core.program.Program`."""
+        return self.lift.admissible(_fractions(values)) is None
+
+    def facts_parts(self, values: Values, hidden: Mapping[str, str]) -> list[Part]:
+        """The whole text with its question: the numbers of a story often stand in the question itself."""
+        shown = {p.name: p.value for p in self.lift.parameters if p.name in hidden}
+        shown |= {name: Fraction(value) for name, value in values.items() if name not in hidden}  # type: ignore[arg-type]
+        return [Part("text", self.lift.render_question(shown, hidden).strip())]
+
+    def result(self, answer: str, values: Values) -> str:
+        """See :class:`~dsgen.pipeline.core.program.Program`."""
+        return f"The answer to this question is {answer}."
+
+    def meaning(self, name: str) -> str:
+        """See :class:`~dsgen.pipeline.core.program.Program`."""
+        return ""
+
+    def _spans(self, name: str) -> dict[str, Sequence[Exact]]:
+        parameter = next(p for p in self.lift.parameters if p.name == name)
+        found: dict[str, Sequence[Exact]] = {}
+        for profile in PROFILES:
+            span = parameter.domain(profile)
+            found[profile] = tuple(plain(span.at(i)) for i in range(span.size)) or (plain(parameter.value),)
+        return found
+
+    def _space(self, profile: str) -> Space:
+        space = self._spaces.get(profile)
+        if space is None:
+            space = self._spaces[profile] = self._make_space(profile)
+        return space
+
+    def _make_space(self, profile: str) -> Space:
+        """Like :meth:`Space.of` with fewer probes, for programs of which a run makes thousands."""
+        names = tuple(p.name for p in self.lift.parameters)
+        domains = tuple(SpanDomain(self._spans(name)) for name in names)
+        sizes = tuple(d.size(profile) for d in domains)
+        total = math.prod(sizes)
+        whole = Space(names, domains, sizes, profile, total, total, self._differs, names, None)
+        if total <= _ENUMERABLE:
+            accepted = tuple(i for i in range(total) if whole.admits(whole.decode(i)))
+            capacity = len(accepted)
+            return Space(names, domains, sizes, profile, total, capacity, self._differs, names, accepted)
+        probe = Key.of("space", self.id, profile).permutation(total)
+        hits = sum(whole.admits(whole.decode(probe[i])) for i in range(_PROBES))
+        rate = hits / _PROBES
+        tries = 1 if rate == 1 else math.ceil(math.log(_MISS) / math.log(1 - rate)) if hits else total
+        return Space(names, domains, sizes, profile, total, total // tries if hits else 0, self._differs, names, None)
+
+    def _differs(self, *values: Exact) -> bool:
+        named = {p.name: value for p, value in zip(self.lift.parameters, values, strict=True)}
+        return named != self.original() and self.admissible(named)
+
+
+def _fractions(values: Values) -> dict[str, Fraction]:
+    return {name: Fraction(value) for name, value in values.items()}  # type: ignore[arg-type]
+
+
+def _record(expr: Expr, t: Trace, given: Mapping[str, Quantity], results: Sequence[Quantity]) -> Quantity:
+    if isinstance(expr, Const):
+        return t.const(plain(expr.value))
+    if isinstance(expr, Param):
+        return given[expr.name]
+    if isinstance(expr, Result):
+        return results[expr.index]
+    left, right = _record(expr.left, t, given, results), _record(expr.right, t, given, results)
+    return t.binary(_OPS[expr.op], left, right)

@@ -1,0 +1,146 @@
+"""SIGKILL of the driver at any time, then the same command: the same bytes, nothing done twice, no process left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+WORKFLOW = {
+    "name": "chaos",
+    "seed": 5,
+    "bucket_units": 40,
+    "sources": [{"kind": "templates", "seeds": 8}, {"kind": "gsm8k", "limit": 40}],
+    "mutators": [{"kind": "perturb", "count": 4}, {"kind": "invert_backward", "count": 1}],
+    "teacher": "derivation",
+    "validators": [{"kind": "format"}, {"kind": "answer"}, {"kind": "steps"}, {"kind": "second_solver"}],
+}
+LEFT_AFTER_S = 15
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.parquet"))}
+
+
+def commits(folder: Path) -> dict[str, int]:
+    return {p.name: p.stat().st_mtime_ns for p in (folder / "commits").glob("bucket-*.json")}
+
+
+@pytest.fixture(scope="module")
+def workflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("chaos") / "chaos.yaml"
+    path.write_text(yaml.safe_dump(WORKFLOW))
+    return path
+
+
+def start(workflow: Path, out: Path, executor: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "dsgen", "run", str(workflow), "--out", str(out), "--executor", executor]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(workflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    assert start(workflow, out, "local").wait(110) == 0
+    return out
+
+
+def kill_at(workflow: Path, out: Path, executor: str, wanted: int) -> list[psutil.Process]:
+    """Run until so many buckets are committed, kill the driver, and return what it had started."""
+    driver = start(workflow, out, executor)
+    family: dict[int, psutil.Process] = {}
+    deadline = time.monotonic() + 90
+    while driver.poll() is None and len(commits(out)) < wanted and time.monotonic() < deadline:
+        for process in psutil.Process(driver.pid).children(recursive=True):
+            family[process.pid] = process
+        time.sleep(0.02)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    return list(family.values())
+
+
+def alive(processes: list[psutil.Process]) -> list[str]:
+    found = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline())[:100])
+        except psutil.NoSuchProcess:
+            pass
+    return found
+
+
+def assert_gone(processes: list[psutil.Process]) -> None:
+    assert processes, "the driver had started nothing: it was killed too early to show anything"
+    deadline = time.monotonic() + LEFT_AFTER_S
+    while alive(processes) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert alive(processes) == []
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_the_local_run_ends_as_if_undisturbed(
+    workflow: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    known: dict[str, int] = {}
+    for wanted in (0, 1, 3, 8):
+        assert_gone(kill_at(workflow, out, "local", wanted))
+        now = commits(out)
+        assert {k: now.get(k) for k in known} == known, "a committed bucket was written again"
+        known = now
+    assert len(known) >= 8
+    assert start(workflow, out, "local").wait(110) == 0
+    assert {k: commits(out)[k] for k in known} == known
+    assert contents(out) == contents(undisturbed)
+    assert not (out / "tmp").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_ray_run_leaves_no_process_and_resumes(workflow: Path, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert_gone(kill_at(workflow, out, "ray", 3))
+    known = commits(out)
+    assert start(workflow, out, "ray").wait(110) == 0
+    assert {k: commits(out)[k] for k in known} == known
+    assert contents(out) == contents(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_process_costs_nothing(workflow: Path, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    driver = start(workflow, out, "local")
+    killed = 0
+    while driver.poll() is None:
+        workers = [p for p in psutil.Process(driver.pid).children() if "engine.worker" in " ".join(p.cmdline())]
+        if workers and killed < 3 and commits(out):
+            workers[killed % len(workers)].kill()
+            killed += 1
+            time.sleep(0.4)
+        time.sleep(0.02)
+    assert driver.wait() == 0
+    assert killed
+    assert contents(out) == contents(undisturbed)
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_everything_and_says_how_to_go_on(workflow: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-P", "-m", "dsgen", "run", str(workflow), "--out", str(out), "--executor", "local"]
+    driver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while len(commits(out)) < 2:
+        time.sleep(0.05)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(signal.SIGINT)
+    _, said = driver.communicate(timeout=30)
+    assert driver.returncode == 130
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    assert_gone(family)
