@@ -1,6 +1,6 @@
 """The operations of a derivation: how each is executed on exact values and how it is written.
 
-A node of a step DAG names one of these. :func:`evaluate` is what re-executes a node from the values of its inputs, so it
+A node of a step DAG names one of these. :func:`evaluate` re-executes a node from the values of its inputs, so it
 must not rely on how a template arrived at the value.
 """
 
@@ -166,16 +166,16 @@ OPS: dict[str, Op] = {
     "pow": Op(_power, "infix", "^", 4),
     "factorial": Op(_factorial, "postfix", "!", 5),
     "sum": Op(lambda *values: plain(sum(values)), "sum", "+", 1),
-    "gcd": Op(lambda *v: math.gcd(*v), "call", "gcd"),
-    "lcm": Op(lambda *v: math.lcm(*v), "call", "lcm"),
+    "gcd": Op(math.gcd, "call", "gcd"),
+    "lcm": Op(math.lcm, "call", "lcm"),
     "binom": Op(_nonnegative("C", math.comb), "call", "C"),
     "perm": Op(_nonnegative("P", math.perm), "call", "P"),
     "min": Op(lambda *v: min(v), "call", "min"),
     "max": Op(lambda *v: max(v), "call", "max"),
     "abs": Op(abs, "call", "abs"),
     "sqrt": Op(_sqrt, "call", "sqrt"),
-    "floor": Op(lambda a: math.floor(a), "call", "floor"),
-    "ceil": Op(lambda a: math.ceil(a), "call", "ceil"),
+    "floor": Op(math.floor, "call", "floor"),
+    "ceil": Op(math.ceil, "call", "ceil"),
     "modinv": Op(_modinv, "call", "modinv"),
     "modpow": Op(_modpow, "call", "modpow"),
     "lt": Op(lambda a, b: a < b, "infix", "<", 0),

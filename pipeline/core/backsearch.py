@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from dsgen.pipeline.core.arith import LEAVES
 from dsgen.pipeline.core.backward import Backward
@@ -12,16 +11,8 @@ from dsgen.pipeline.core.exact import Exact, show
 from dsgen.pipeline.core.frames import SLOT, opened
 from dsgen.pipeline.core.inverse import Route, dependents, leaves_of
 from dsgen.pipeline.core.linear import Linear, times
+from dsgen.pipeline.core.preimage import Try
 from dsgen.pipeline.core.trace import Quantity
-
-
-class Try(NamedTuple):
-    """One value of the hidden parameter and what the program makes of it; ``None``: the calculation does not exist."""
-
-    value: Exact
-    derivation: Derivation | None
-    obstacle: str = ""
-    """Why the calculation does not exist."""
 
 
 def listing(values: Sequence[Exact], last: str = "and") -> str:

@@ -43,7 +43,9 @@ class Linear:
 
 def times(slope: Exact, symbol: str) -> str:
     """``3 × x``, or ``x`` alone."""
-    return symbol if slope == 1 else f"{show(slope)} × {symbol}"
+    if slope == 1 or slope == -1:
+        return symbol if slope == 1 else f"-{symbol}"
+    return f"{show(slope)} × {symbol}"
 
 
 def number(coefficient: Any) -> Any:
@@ -153,10 +155,11 @@ class Collector:
             line = self.line(index)
             text = line.write(work.symbol)
             return text if line.binds() > floor else f"({text})"
-        if not node.inputs or (not work.depends[index] and index in work.stated_by):
+        form = OPS.get(node.op)
+        written = form is not None and (form.form in ("infix", "sum") or node.op == "neg")
+        if form is None or (not work.depends[index] and (index in work.stated_by or not written)):
             binds = 9 if type(node.value) is int and node.value >= 0 else 1
             return show(node.value) if binds > floor or top else f"({show(node.value)})"
-        form = OPS[node.op]
         own = form.precedence
         if form.form == "infix":
             left = self.write(node.inputs[0], own if node.op == "pow" else own - 1)

@@ -22,6 +22,7 @@ from dsgen.seeds.text.lift_model import PROFILES, Lift
 _OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 _ENUMERABLE = 2_000
 _PROBES = 256
+_MORE_PROBES = 2_048
 _MISS = 1e-6
 
 
@@ -162,6 +163,10 @@ class LiftedProgram:
         probe = Key.of("space", self.id, profile).permutation(total)
         hits = sum(whole.admits(whole.decode(probe[i])) for i in range(_PROBES))
         rate = hits / _PROBES
+        if hits < 3:
+            # Where several numbers must divide each other, admissible values are rare.
+            hits = sum(whole.admits(whole.decode(probe[i])) for i in range(min(_MORE_PROBES, total)))
+            rate = hits / min(_MORE_PROBES, total)
         tries = 1 if rate == 1 else math.ceil(math.log(_MISS) / math.log(1 - rate)) if hits else total
         return Space(names, domains, sizes, profile, total, total // tries if hits else 0, self._differs, names, None)
 

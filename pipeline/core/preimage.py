@@ -1,0 +1,187 @@
+"""All values of a parameter that give a program's result: proved from the step DAG, or found by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import partial
+from typing import NamedTuple
+
+from dsgen.pipeline.core.arith import Degenerate
+from dsgen.pipeline.core.derivation import Derivation
+from dsgen.pipeline.core.exact import Exact
+from dsgen.pipeline.core.inverse import (
+    Route,
+    agrees,
+    dependents,
+    has_differences,
+    leaves_of,
+    lines_below,
+    outcome,
+    route,
+)
+from dsgen.pipeline.core.operator import NotApplicable
+from dsgen.pipeline.core.program import Program, Values
+
+LARGEST_BRUTE_FORCE = 5000
+"""The second solver is run over domains up to this size."""
+LARGEST_DOMAIN = 400
+"""All values of a domain up to this size are looked at, where nothing is proved about them."""
+MOST_TRIES = 40
+"""Casework shows no more values than these."""
+MOST_EQUATIONS = 150
+"""Casework shows no more calculations than these, in all."""
+
+
+class Try(NamedTuple):
+    """One value of the hidden parameter and what the program makes of it; ``None``: the calculation does not exist."""
+
+    value: Exact
+    derivation: Derivation | None
+    obstacle: str = ""
+    """Why the calculation does not exist."""
+
+
+class Preimage(NamedTuple):
+    """All values that give the result, ascending, and how that is known: by a way back, or by trying all."""
+
+    values: Sequence[Exact]
+    way: Route | None
+    tries: Sequence[Try] = ()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it holds only within the domain, so that the statement must name it."""
+        return self.way is None or self.way.bounded
+
+
+class Hidden:
+    """One parameter of a program, hidden, with the rest of the values and the result held."""
+
+    def __init__(self, program: Program, values: Values, name: str, forward: Derivation) -> None:
+        self.program = program
+        self.values = values
+        self.name = name
+        self.forward = forward
+        self.own = values[name]
+        self.domain = program.domain(name, values)
+        self.leaves = leaves_of(forward, name)
+        self.others: list[tuple[Exact, Derivation]] = []
+        """A few other values, with what the program derives for them."""
+
+    def replaced(self, value: Exact) -> dict[str, Exact]:
+        """The program's values with another one for the parameter."""
+        return {**self.values, self.name: value}
+
+    def preimage(self) -> Preimage | NotApplicable:
+        """The exact preimage of the result.
+
+        A reader must be able to find it from the text alone. So it is refused with ``hidden_condition`` where a value
+        that only the program's own conditions leave out could be taken for a solution.
+        """
+        forward, leaves = self.forward, self.leaves
+        if not leaves or not dependents(forward.nodes, leaves)[forward.answer]:
+            return NotApplicable("does_not_matter")
+        if forward.answer in leaves:
+            return NotApplicable("trivial")
+        if len(self.domain) < 2:
+            return NotApplicable("no_domain")
+        if len(self.domain) > LARGEST_BRUTE_FORCE:
+            return NotApplicable("domain_too_large")
+        self._look_around()
+        way = route(forward, leaves, self.domain)
+        if way is None or not self.others or not all(agrees(forward, leaves, v, d) for v, d in self.others):
+            return self._search()
+        if way.kind == "residue":
+            return self._counted_off(way)
+        if not has_differences(forward, leaves):
+            return Preimage((self.own,), way)
+        # A difference may be meant without its sign, so the text is taken at its word within the domain only.
+        if len(self.domain) > LARGEST_DOMAIN:
+            return NotApplicable("domain_too_large")
+        for value in self.domain:
+            if not self._admits(value) and self._could_be_meant(value, outcome(forward, leaves, value)):
+                return NotApplicable("hidden_condition")
+        return Preimage((self.own,), way._replace(bounded=True))
+
+    def second(self) -> partial[Exact] | None:
+        """The second solver of the backward question: the program's own, over the whole domain."""
+        if self.program.second(self.values) is None:
+            return None
+        return partial(by_brute_force, self.program, dict(self.values), self.name, self.domain, self.forward.value)
+
+    def _admits(self, value: Exact) -> bool:
+        return self.program.admissible(self.replaced(value))
+
+    def _try(self, value: Exact) -> Try:
+        try:
+            return Try(value, self.program.derive(self.replaced(value)))
+        except Degenerate as obstacle:
+            return Try(value, None, str(obstacle))
+
+    def _look_around(self) -> None:
+        """Derive for the ends of the domain, the neighbours and the middle."""
+        domain = self.domain
+        at = domain.index(self.own)
+        for place in sorted({0, len(domain) - 1, at - 1, at + 1, len(domain) // 2}):
+            if place != at and 0 <= place < len(domain):
+                derivation = self._try(domain[place]).derivation
+                if derivation is not None:
+                    self.others.append((domain[place], derivation))
+
+    def _could_be_meant(self, value: Exact, reached: Exact | None) -> bool:
+        """Whether a reader of the text may take a value for a solution that the program's conditions leave out.
+
+        That is so when the calculation gives the result for it, but for its sign: where a difference turns round, a
+        length or an angle has the same size. Or when the second solver, which reads the text its own way, says so.
+        """
+        result = self.forward.value
+        if reached == result or (_is_number(result) and _is_number(reached) and reached == -result):  # type: ignore[operator]
+            return True
+        try:
+            return self.program.second(self.replaced(value)) == result
+        except (ArithmeticError, ValueError, TypeError, LookupError, StopIteration, RuntimeError):
+            return False
+
+    def _counted_off(self, way: Route) -> Preimage | NotApplicable:
+        """The values of the domain that leave the right remainder."""
+        nodes = self.forward.nodes
+        line = lines_below(nodes, dependents(nodes, self.leaves), self.leaves, way.end)[way.end]
+        if line is None:
+            raise AssertionError(f"{self.program.id}: {self.name} has a way by residues without a line")
+        own: int = self.own  # type: ignore[assignment]
+        found = [v for v in self.domain if line.slope * (v - own) % line.modulus == 0]  # type: ignore[operator]
+        return Preimage(found, way) if all(map(self._admits, found)) else NotApplicable("hidden_condition")
+
+    def _search(self) -> Preimage | NotApplicable:
+        """Try the whole domain."""
+        if len(self.domain) > MOST_TRIES:
+            return NotApplicable("casework_too_long" if len(self.domain) <= LARGEST_DOMAIN else "domain_too_large")
+        tries = [self._try(value) for value in self.domain]
+        found = []
+        for value, derivation, _ in tries:
+            reached = derivation.value if derivation else None
+            if self._admits(value):
+                if reached == self.forward.value:
+                    found.append(value)
+            elif self._could_be_meant(value, reached):
+                return NotApplicable("hidden_condition")
+        if self.own not in found:
+            raise AssertionError(f"{self.program.id}: {self.name} = {self.own} does not give its own result again")
+        if sum(len(d.steps) for _, d, _ in tries if d) > MOST_EQUATIONS:
+            return NotApplicable("casework_too_long")
+        return Preimage(found, None, tries)
+
+
+def by_brute_force(program: Program, values: Values, name: str, domain: Sequence[Exact], result: Exact) -> Exact:
+    """The values of the domain for which the program's second solver comes to the result; a single one by itself."""
+    found = []
+    for value in domain:
+        trial = {**values, name: value}
+        if program.admissible(trial) and program.second(trial) == result:
+            found.append(value)
+    return found[0] if len(found) == 1 else frozenset(found)
+
+
+def _is_number(value: Exact | None) -> bool:
+    return type(value) is int or type(value) is Fraction
