@@ -23,7 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(highlight=False, soft_wrap=True)
+# A pipe has no width to fit tables into.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 WorkflowFile = Annotated[Path, typer.Argument(help="a workflow file, or the name of one that ships with dsgen")]
@@ -193,9 +194,7 @@ def _list_operators(known: dict[str, Any]) -> None:
 
 
 def _print_row(row: dict[str, Any]) -> None:
-    from rich.rule import Rule  # noqa: PLC0415
-
-    out.print(Rule(clean(str(row["id"])), align="left"), markup=False)
+    out.print(f"── {clean(str(row['id']))} " + "─" * 30, markup=False)
     tags = [row.get(k) for k in ("family", "form", "tier", "length_bucket")]
     line = " · ".join(clean(str(t)) for t in [*tags, *(row.get("patterns") or [])] if t)
     if row.get("reason"):

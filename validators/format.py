@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from dsgen.pipeline.core.candidate import Candidate, Verdict, failed, passed
 from dsgen.pipeline.core.final import final_answer
 from dsgen.pipeline.core.operator import Validator
-from pydantic import Field
 
 
 class Format(Validator):

@@ -122,7 +122,7 @@ def by_residues(work: Backward, way: Route, known: Quantity, fitting: Sequence[E
 
 
 def _count_off(work: Backward, residue: Quantity, step: Quantity, value: Exact) -> Quantity:
-    times = (value - residue.value) // step.value  # type: ignore[operator]
+    times = (value - residue.value) // step.value
     if times == 0:
         return residue
     return work.make("add", (residue, work.make("mul", (work.tape.const(times), step), ())), ())

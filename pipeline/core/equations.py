@@ -26,9 +26,8 @@ from dsgen.pipeline.core.mathtext import (
 )
 
 State = Literal["holds", "fails", "unread", "defines"]
-HEAVY_BITS = 256
-MAX_HEAVY = 400
-"""Equations over very large numbers that are evaluated in one text; the others stay unread."""
+MAX_HEAVY = 1000
+"""Equations with powers or factorials, or very long ones, that are evaluated in one text; the others stay unread."""
 
 
 class Equation(NamedTuple):
@@ -167,20 +166,21 @@ def find(text: str, symbols: Symbols = NO_SYMBOLS) -> list[Equation]:
         done = max(end, at + 1)
         run = text[begin:end]
         core = run.strip()
+        heavy += "^" in core or "!" in core or len(core) > 200
+        if heavy > MAX_HEAVY:
+            found.append(Equation(core[:200], begin, end, "unread", None, "budget"))
+            continue
         if (run[0] in " \t" or not begin or not text[begin - 1].isalnum()) and not text.startswith(_CLAIMS, end):
             value = _plainly(core, symbols)
             if value is not None:
                 begin += run.index(core[0])
                 found.append(Equation(core, begin, begin + len(core), "holds", value))
                 continue
-        if heavy > MAX_HEAVY:
-            found.append(Equation(core[:200], begin, end, "unread", None, "budget"))
-            continue
         for piece, offset in _pieces(run):
-            before = text[max(0, begin - 160) : begin] + run[:offset]
-            after = text[begin + offset + len(piece) : end + 160]
-            made = _segment(piece, begin + offset, before, after, symbols)
-            heavy += sum(type(e.value) is int and e.value.bit_length() > HEAVY_BITS for e in made)
+            place = begin + offset
+            before = text[max(0, place - 160) : place]
+            after = text[place + len(piece) : place + len(piece) + 160]
+            made = _segment(piece, place, before, after, symbols)
             found += made
     if text is not original:
         found = [e._replace(text=original[e.start : e.end]) for e in found]

@@ -1,4 +1,4 @@
-"""Where a solution states its final answer: the last ``\\boxed{}``, or a line that announces it."""
+r"""Where a solution states its final answer: the last ``\boxed{}``, or a line that announces it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Literal, NamedTuple
 
 MAX_ANSWER = 2_000
 """Characters of a final answer; what is longer is none."""
-_BOX = re.compile(r"\\f?boxed\s?\{")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BRACE = re.compile(r"\\f?boxed\s?\{|\\.|[{}]", re.DOTALL)
 _LINE = re.compile(
     r"^[ \t]*####[ \t]*(\S[^\n]*)"
     r"|\b(?:the )?(?:final )?answer(?: is|:)(?:\*\*)?:?[ \t]*+(\S[^\n]*)",
@@ -25,28 +24,23 @@ class Final(NamedTuple):
 
 
 def boxes(text: str) -> list[str]:
-    """The contents of every outermost ``\\boxed{}`` with balanced braces, in order."""
-    found: list[str] = []
-    at = text.find("boxed")
-    if at < 0:
-        return found
-    done = 0
-    for box in _BOX.finditer(text, max(0, at - 3)):
-        if box.start() < done:
-            continue
-        begin = box.end()
-        depth = 1
-        for brace in _BRACE.finditer(text, begin, begin + MAX_ANSWER):
-            sign = brace[0]
-            if sign == "{":
-                depth += 1
-            elif sign == "}":
-                depth -= 1
-                if depth == 0:
-                    done = brace.end()
-                    found.append(text[begin : brace.start()].strip())
-                    break
-    return found
+    r"""The contents of every outermost ``\boxed{}`` with balanced braces, in order; one pass, however braces stand."""
+    at = text.find("boxed{")
+    if at < 0 and "boxed {" not in text:
+        return []
+    opened: list[int] = []  # places behind the openers: of a box as they are, of any other brace negative
+    closed: list[tuple[int, int]] = []
+    for brace in _BRACE.finditer(text, max(0, at - 2) if at >= 0 else 0):
+        sign = brace[0]
+        if sign == "}":
+            begin = opened.pop() if opened else -1
+            if begin > 0:
+                while closed and closed[-1][0] > begin:
+                    closed.pop()
+                closed.append((begin, brace.start()))
+        elif sign[-1] == "{" and sign != "\\{":
+            opened.append(brace.end() if len(sign) > 1 else -1)
+    return [text[begin:end].strip() for begin, end in closed if end - begin <= MAX_ANSWER]
 
 
 def final_answer(text: str) -> Final | None:
@@ -65,5 +59,5 @@ def final_answer(text: str) -> Final | None:
     found = (last[1] or last[2]).strip()
     if last[2]:
         found = re.split(r"\.(?:\s|$)", found, maxsplit=1)[0].strip()
-    found = found.strip("*").rstrip(" .;,!")
+    found = found.strip("* \t").rstrip(" .;,!")
     return Final(found, "line") if found and len(found) <= MAX_ANSWER else None

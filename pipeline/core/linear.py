@@ -43,7 +43,7 @@ class Linear:
 
 def times(slope: Exact, symbol: str) -> str:
     """``3 × x``, or ``x`` alone."""
-    if slope == 1 or slope == -1:
+    if slope in (1, -1):
         return symbol if slope == 1 else f"-{symbol}"
     return f"{show(slope)} × {symbol}"
 

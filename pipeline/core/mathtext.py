@@ -163,7 +163,7 @@ class Reader:
                 if token[0] in "0123456789.":
                     raise Unreadable("juxtaposed_numbers")
                 right = self.expression(2)  # a product without a sign
-                token = "*"  # noqa: S105 - not a secret
+                token = "*"
             else:
                 if power <= floor:
                     break

@@ -44,7 +44,7 @@ _IRREGULAR = {"feet": "foot", "inches": "inch", "people": "person", "children": 
 _MULTIPLES = {"hundred": Fraction(100), "thousand": Fraction(1000), "million": Fraction(10**6),
               "billion": Fraction(10**9), "dozen": Fraction(12), "percent": Fraction(1, 100)}  # fmt: skip
 _SIGNS = {"$": "dollar", "€": "euro", "£": "gbp", "¢": "cent"}
-_FILLER = frozenset("a an the of in each more total altogether only exactly about".split())
+_FILLER = frozenset(["a", "an", "the", "of", "in", "each", "more", "total", "altogether", "only", "exactly", "about"])
 
 _WRAP = re.compile(r"\\(?:text|textbf|mathbf|mathrm|mbox|boxed|fbox|textit|emph)\s?\{([^{}]*)\}")
 _DEGREE = re.compile(r"\^\s?(?:\\circ|\{\s?\\circ\s?\})|°|\\degree")
@@ -70,7 +70,7 @@ def amount(text: str) -> Amount:
     body = body.replace("\\$", "＄").replace("$", "").replace("＄", "$").replace("\\(", "").replace("\\)", "")
     body = _DEGREE.sub(" degrees ", body).replace("**", "").replace("\\%", "%").replace("\\,", " ").replace("\\ ", " ")
     sign = next((s for s in _SIGNS if s in body), "")
-    if sign or "$" in text.strip()[:2] and not text.strip().endswith("$"):
+    if sign or ("$" in text.strip()[:2] and not text.strip().endswith("$")):
         sign = sign or "$"
         body = body.replace(sign, "", 1)
     body = body.strip()

@@ -58,7 +58,7 @@ def run(workflow: Workflow, out: Path, listener: Listener = lambda _: None) -> d
         DsgenError: the sums do not come out, which would be a lost row.
     """
     plan = workflow.plan()
-    identity = workflow.identity() | {"fingerprints": [s.fingerprint for s in plan.sources]}
+    identity = workflow.identity() | {"source_contents": [s.fingerprint for s in plan.sources]}
     with Folder.locked(out, identity) as folder:
         executor = executors.make(workflow)
         try:

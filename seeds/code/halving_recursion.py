@@ -43,9 +43,7 @@ class HalvingRecursion(Template):
         for call in reversed(calls[:-1]):
             parity = "even" if call.value % 2 == 0 else "odd"
             value = result + even if parity == "even" else odd * result
-            result = t.step(
-                "f({n}): {n} is {parity}, so it returns {}.", value, role="call_return", n=call, parity=parity
-            )
+            result = t.step("f({n}): {n} is {parity}, so it returns {}.", value, n=call, parity=parity)
         return result
 
     def check(self, start: int, base: int, even: int, odd: int) -> int:

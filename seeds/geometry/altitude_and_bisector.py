@@ -37,5 +37,5 @@ class AltitudeAndBisector(Template):
         )
 
     def check(self, wide: int, narrow: int) -> int:
-        # The altitude and the circumradius lie symmetric about the bisector, at an angle of wide - narrow to each other.
+        # The altitude and the circumradius lie symmetric about the bisector, wide - narrow apart.
         return (wide - narrow) // 2

@@ -17,7 +17,10 @@ class Shoelace(Template):
     dx = Integer(1, 9, harder=(5, 40))
     dy = Integer(1, 9, harder=(5, 40))
 
-    facts = "A quadrilateral has the corners A({ax}, {ay}), B(-{bx}, {by}), C(-{cx}, -{cy}) and D({dx}, -{dy}), in this order."
+    facts = (
+        "The corners of a quadrilateral are, in this order, "
+        "A({ax}, {ay}), B(-{bx}, {by}), C(-{cx}, -{cy}) and D({dx}, -{dy})."
+    )
     question = "What is its area, in square units?"
     result_text = "Its area is {answer} square units."
 

@@ -72,7 +72,6 @@ class TruthTableCount(Template):
         return t.step(
             f"The {side} bracket is true when {names} is {listed}; that is {{}} of 4 rows.",
             t.apply("count_true", *rows),
-            role="truth_table",
         )
 
     def check(self, first: str, main: str, second_word: str, p: str, q: str, r: str, s: str) -> int:

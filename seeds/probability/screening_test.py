@@ -27,7 +27,9 @@ class ScreeningTest(Template):
         "One of them, chosen at random, tests positive. What is the probability that this one is {what[1]}? "
         "Give an exact fraction."
     )
-    result_text = "One of them, chosen at random, tests positive, and the probability that this one is {what[1]} is exactly {answer}."
+    result_text = (
+        "One of them, chosen at random, tests positive. The probability that this one is {what[1]} is exactly {answer}."
+    )
 
     def solve(self, t: Trace, share: Quantity, caught: Quantity, false: Quantity) -> Quantity:
         all_of_them = t.const(10000)

@@ -42,7 +42,7 @@ def test_show_prints_rows_and_finds_one_by_id(dsgen, dataset: Path) -> None:
     done = dsgen("show", dataset, "-n", 2)
     assert done.returncode == 0
     assert done.stdout.count("statement\n") == 2
-    row_id = done.stdout.split()[0]
+    row_id = done.stdout.split()[1]
     assert row_id in dsgen("show", dataset, "--id", row_id[:12]).stdout
     assert "no_derivation" in dsgen("show", dataset, "--rejected").stdout
 
@@ -81,7 +81,7 @@ def test_a_folder_of_another_workflow_is_left_alone(dsgen, dataset: Path, tmp_pa
     path.write_text(yaml.safe_dump(settings | {"seed": 18}))
     before = {p: p.stat().st_mtime_ns for p in dataset.rglob("*") if p.is_file()}
     done = dsgen("run", path, "--out", dataset, "--executor", "local")
-    user_error(done, "belongs to another run", "different: seed")
+    user_error(done, "belongs to another run (`small`; different: ", "seed)")
     assert {p: p.stat().st_mtime_ns for p in dataset.rglob("*") if p.is_file()} == before
 
 

@@ -1,0 +1,203 @@
+import json
+from collections import Counter
+from fractions import Fraction
+from importlib.resources import files
+
+import pytest
+
+from dsgen.seeds.text.lift import STAGES, Lift, NotLifted, lift
+
+RECORDS = [
+    json.loads(line)
+    for line in (files("dsgen.seeds.data") / "gsm8k_train_500.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+LIFTED = [
+    pytest.param(
+        "Ann has 12 apples and buys 30 more. How many apples does she have?",
+        "She has 12 + 30 = <<12+30=42>>42 apples.\n#### 42",
+        {"n1": 15, "n2": 44},
+        "Ann has 15 apples and buys 44 more. How many apples does she have?",
+        "She has 15 + 44 = 59 apples.",
+        id="a sum in the annotator's own sentence",
+    ),
+    pytest.param(
+        "A shirt costs $40. It is 25% off. What does it cost now?",
+        "The discount is 40 * .25 = $<<40*.25=10>>10.\nIt costs $40 - $10 = $<<40-10=30>>30.\n#### 30",
+        {"n1": 80, "n2": 35},
+        "A shirt costs $80. It is 35% off. What does it cost now?",
+        "The discount is 80 × (35 / 100) = 28.\nIt costs 80 - 28 = 52.",
+        id="a percentage written as a decimal",
+    ),
+    pytest.param(
+        "A shirt costs $40. It is 25% off. What does it cost now?",
+        "It costs 40 * .75 = $<<40*.75=30>>30.\n#### 30",
+        {"n1": 80, "n2": 35},
+        "A shirt costs $80. It is 35% off. What does it cost now?",
+        "It costs 80 × (1 - 35 / 100) = 52.",
+        id="what a percentage leaves",
+    ),
+    pytest.param(
+        "Thirty girls and 14 boys sit down. How many children sit?",
+        "In total 30 + 14 = <<30+14=44>>44 children.\n#### 44",
+        {"n1": 45, "n2": 21},
+        "Forty-five girls and 21 boys sit down. How many children sit?",
+        "In total 45 + 21 = 66 children.",
+        id="a number in words keeps its capital",
+    ),
+    pytest.param(
+        "Kim jogs for 40 minutes at 6 km an hour. How far does she jog?",
+        "She jogs 40/60*6 = <<40/60*6=4>>4 km.\n#### 4",
+        {"n1": 50},
+        "Kim jogs for 50 minutes at 6 km an hour. How far does she jog?",
+        "She jogs 50 / 60 × 6 = 5 km.",
+        id="a unit of time is a constant, and what stands at 'at' stays",
+    ),
+    pytest.param(
+        "Eva buys an 80-page pad for $3 and 24 pens for $1,200. How much is that?",
+        "It is 3+1200 = $<<3+1200=1203>>1203.\n#### 1203",
+        {"n2": 4, "n4": 1500},
+        "Eva buys an 80-page pad for $4 and 24 pens for $1,500. How much is that?",
+        "It is 4 + 1500 = 1504.",
+        id="unused numbers stay, thousands keep their comma",
+    ),
+    pytest.param(
+        "Lea reads an 80-page book in 4 evenings. How many pages is that?",
+        "Each evening 80 / 4 = <<80/4=20>>20.\n#### 20",
+        {"n1": 70, "n2": 5},
+        "Lea reads a 70-page book in 5 evenings. How many pages is that?",
+        "Each evening 70 / 5 = 14.",
+        id="the article follows the number",
+    ),
+    pytest.param(
+        "Jo has 50 beads and uses 30 of them and then 12. How many are left?",
+        "She uses 30 + 12 = 42 beads.\nSo there are 50-42=<<50-42=8>>8 left.\n#### 8",
+        {"n1": 60, "n2": 35, "n3": 20},
+        "Jo has 60 beads and uses 35 of them and then 20. How many are left?",
+        "She uses 35 + 20 = 55 beads.\nSo there are 60 - 55 = 5 left.",
+        id="an equation without annotation",
+    ),
+    pytest.param(
+        "Ida sells 20 cups for $3 each. What does she get?",
+        "She sold 18 cups in fact: 20*3 = <<20*3=60>>60\n#### 60",
+        {"n1": 30, "n2": 4},
+        "Ida sells 30 cups for $4 each. What does she get?",
+        "30 × 4 = 120.",
+        id="a sentence with a number of its own is given up",
+    ),
+]
+
+NOT_LIFTED = [
+    pytest.param("5 hats. 2 go?", "3 stay.\n#### 3", "read", "no-annotation", id="no annotation"),
+    pytest.param("5 hats?", "5-2=<<5-2=3>>3", "read", "no-final-answer", id="no final answer"),
+    pytest.param("20 by 3?", "<<20/3=6.67>>6.67\n#### 6.67", "annotated", "inexact", id="a rounded result"),
+    pytest.param("a 5?", "<<a-5=3>>3\n#### 3", "annotated", "not-arithmetic", id="a letter in an annotation"),
+    pytest.param(
+        "Jo has 50 beads and uses 30. How many are left?",
+        "50-30=<<50-30=20>>20\n#### 21",
+        "annotated",
+        "final-answer-differs",
+        id="another final answer",
+    ),
+    pytest.param(
+        "Jo has 50 beads. How many can she string?",
+        "50-13=<<50-13=37>>37\n#### 37",
+        "reproduced",
+        "number-without-origin",
+        id="a number from nowhere",
+    ),
+    pytest.param(
+        "Jo has 50 beads, Al 20. How many does Jo have more?",
+        "50+20=<<50+20=70>>70\n50-20=<<50-20=30>>30\n#### 30",
+        "reproduced",
+        "unused-result",
+        id="a result that nothing uses",
+    ),
+    pytest.param(
+        "Tom has 9 hats and 9 pens. Each hat has 9 dots. How many dots?",
+        "9 * 9 = <<9*9=81>>81\n#### 81",
+        "unambiguous",
+        "nothing-free",
+        id="equal numbers",
+    ),
+    pytest.param(
+        "There are 30 pupils, 18 girls and 12 boys. A girl gets 5 pens, a boy 4 pens. How many pens?",
+        "18*5=<<18*5=90>>90\n12*4=<<12*4=48>>48\n90+48=<<90+48=138>>138\n#### 138",
+        "unambiguous",
+        "too-few-children",
+        id="numbers that make up a total",
+    ),
+    pytest.param(
+        "Ed earns $10 an hour and $15 an hour for overtime. He works 20 hours and 5 hours overtime. What does he earn?",
+        "10*20=<<10*20=200>>200\n15*5=<<15*5=75>>75\n200+75=<<200+75=275>>275\n#### 275",
+        "unambiguous",
+        "threshold",
+        id="a threshold",
+    ),
+    pytest.param(
+        "Sam has 40 pens, which is twice as many as Joe. Al has 60 pens. How many have Sam and Al?",
+        "40+60=<<40+60=100>>100\n#### 100",
+        "unambiguous",
+        "unused-relation",
+        id="a relation that the calculation does not use",
+    ),
+    pytest.param(
+        "A cake takes 4 eggs and 200 g of flour. Mo has 40 eggs and 9000 g of flour. How many cakes can he bake?",
+        "40/4=<<40/4=10>>10\n#### 10",
+        "unambiguous",
+        "unused-limit",
+        id="a supply that may become the scarcest",
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "answer", "values", "child", "solution"), LIFTED)
+def test_a_lifted_record_gives_a_child(question, answer, values, child, solution):
+    lifted = lift(question, answer)
+    assert isinstance(lifted, Lift)
+    exact = {name: Fraction(value) for name, value in values.items()}
+    assert set(exact) == {p.name for p in lifted.parameters}
+    assert lifted.admissible(exact) is None
+    assert lifted.render_question(exact) == child
+    assert lifted.render_solution(exact) == solution
+
+
+@pytest.mark.parametrize(("question", "answer", "stage", "reason"), NOT_LIFTED)
+def test_a_doubtful_record_is_not_lifted(question, answer, stage, reason):
+    assert lift(question, answer) == NotLifted(stage, reason)
+
+
+GUARDED = [
+    pytest.param({"n1": 20, "n2": 30, "n3": 6}, "sign-changes", id="more is used than there is"),
+    pytest.param({"n1": 60, "n2": 30, "n3": 7}, "not-whole", id="half a bag"),
+    pytest.param({"n1": 60, "n2": 30, "n3": 30}, "order-changes", id="a rank that turns round"),
+    pytest.param({"n1": 10_000, "n2": 30, "n3": 6}, "outside-domain", id="too large"),
+]
+
+
+@pytest.mark.parametrize(("values", "slug"), GUARDED)
+def test_guards_forbid_values(values, slug):
+    lifted = lift(
+        "Jo has 50 beads and uses 20. She puts the rest into bags of 6. How many bags are there?",
+        "50-20=<<50-20=30>>30\n30/6=<<30/6=5>>5\n#### 5",
+    )
+    assert isinstance(lifted, Lift)
+    assert lifted.admissible({name: Fraction(value) for name, value in values.items()}) == slug
+
+
+def test_the_funnel_of_the_shipped_records_narrows():
+    reached = Counter(
+        found.stage if isinstance(found, NotLifted) else "lifted"
+        for found in (lift(r["question"], r["answer"]) for r in RECORDS)
+    )
+    assert set(reached) <= set(STAGES)
+    counts = [sum(reached[later] for later in STAGES[place:]) for place in range(len(STAGES))]
+    assert counts[0] == len(RECORDS) == 500
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] >= 240
+
+
+def test_the_shipped_records_are_the_first_of_the_train_file():
+    assert [r["idx"] for r in RECORDS] == list(range(500))
+    licence = (files("dsgen.seeds.data") / "GSM8K_LICENSE.txt").read_text(encoding="utf-8")
+    assert "MIT License" in licence and "OpenAI" in licence
