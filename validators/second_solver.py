@@ -1,4 +1,4 @@
-"""The independent second solver of a problem must arrive at its answer, and the derivation must survive re-execution."""
+"""The second solver of a problem must arrive at its answer, and the derivation must survive re-execution."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _agrees(answer: Answer, value: Exact) -> bool:
         return str(value).strip().casefold() == str(own).strip().casefold()
     if isinstance(answer, answers.Expression):
         return _show(value) == own
-    return (type(own) is bool) == (type(value) is bool) and bool(value == own)
+    return (type(own) is bool) is (type(value) is bool) and bool(value == own)
 
 
 def _show(value: Exact) -> str:

@@ -8,7 +8,8 @@ from typing import Literal
 from dsgen.pipeline.core.candidate import Candidate, Verdict, failed, passed
 from dsgen.pipeline.core.equations import Equation, find
 from dsgen.pipeline.core.exact import Exact
-from dsgen.pipeline.core.mathtext import NO_SYMBOLS, names
+from dsgen.pipeline.core.mathlex import names
+from dsgen.pipeline.core.mathtext import NO_SYMBOLS
 from dsgen.pipeline.core.operator import Validator
 from dsgen.pipeline.core.problem import Problem
 

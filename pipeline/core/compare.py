@@ -17,7 +17,8 @@ from dsgen.pipeline.core import rescue as math_verify
 from dsgen.pipeline.core.answers import Answer
 from dsgen.pipeline.core.exact import plain
 from dsgen.pipeline.core.final import MAX_ANSWER, Final, boxes, final_answer
-from dsgen.pipeline.core.mathtext import FUNCTIONS, GREEK, WORDS, Unreadable, read
+from dsgen.pipeline.core.mathlex import FUNCTIONS, GREEK, WORDS, Unreadable
+from dsgen.pipeline.core.mathtext import read
 from dsgen.pipeline.core.quantity import Amount, amount, factors, same_amount
 
 
@@ -254,8 +255,11 @@ def _expression(gold: str, text: str, rescue: bool) -> Comparison:
     return Comparison(Outcome.CORRECT if found.equal else Outcome.WRONG, "math_verify")
 
 
-_UNIT_TAIL = re.compile(r"(.*[\w)}\]])((?:\s|\\[ ,;])*+(?:\\(?:text|mbox|mathrm)\s?\{[^{}]{1,40}\}(?:\s|\\[ ,;])*+)++\.?)", re.DOTALL)
+_UNIT_TAIL = re.compile(
+    r"(.*[\w)}\]])((?:\s|\\[ ,;])*+(?:\\(?:text|mbox|mathrm)\s?\{[^{}]{1,40}\}(?:\s|\\[ ,;])*+)++\.?)", re.DOTALL
+)
 _WORD = re.compile(r"(?<![\\A-Za-z_])[A-Za-z]{3,}")
+_MANY_VALUED = ("\\pm", "±", "\\cup", "\\mp", "\\begin")
 _MATH_WORDS = WORDS | FUNCTIONS | {name[1:] for name in GREEK}
 
 
@@ -277,7 +281,7 @@ def _word(text: str) -> str:
 
 def _typed(gold: str, text: str) -> symbolic.Identity | None:
     """Equality of two expressions or lists of them, as far as it can be told."""
-    if _is_prose(gold) or _is_prose(text) or any(sign in gold + text for sign in ("\\pm", "±", "\\cup", "\\mp", "\\begin")):
+    if _is_prose(gold) or _is_prose(text) or any(sign in gold + text for sign in _MANY_VALUED):
         return None
     own_bracket, own = _members(gold)
     bracket, seen = _members(text)

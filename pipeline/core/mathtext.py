@@ -13,8 +13,8 @@ from typing import Any
 
 from dsgen.pipeline.core.arith import MAX_BITS, OPS
 from dsgen.pipeline.core.exact import Exact, plain
+from dsgen.pipeline.core.mathlex import CALLS, RELATIONS, TRUTHS, Unreadable, tokens
 
-MAX_CHARS = 20_000
 MAX_DEPTH = 50
 MAX_DIGITS = 1300
 _SMALL = 1 << 128
@@ -22,87 +22,14 @@ _SMALL = 1 << 128
 Symbols = Mapping[str, Exact]
 NO_SYMBOLS: Symbols = {}
 
-
-class Unreadable(ValueError):
-    """The text is not an exact value in the language that is read here; the message says why."""
-
-
-_TRANSLATION = str.maketrans(
-    {
-        "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": "*", "⋅": "*", "·": "*", "∙": "*", "•": "*",
-        "∗": "*", "✕": "*", "÷": "/", "∕": "/", "⁄": "/", "≤": "≤", "⩽": "≤", "≥": "≥", "⩾": "≥", "≅": "≈", "≃": "≈",
-        "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2061": " ", "\u2062": "*", "\u200b": " ", "\ufeff": " ",
-        "π": "\\pi ", "²": "^2", "³": "^3", "½": "(1/2)", "¼": "(1/4)", "¾": "(3/4)", "$": " ", "&": " ", "~": " ",
-        "（": "(", "）": ")", "，": ",", "％": "%", "＝": "=",
-    }
-)  # fmt: skip
-_LATEX = re.compile(
-    r"\\(?:(left|right|bigl?|bigr?|Bigl?|Bigr?|biggl?|biggr?|displaystyle|textstyle|mathrm|mathbf|boxed|limits|quad|qquad)"
-    r"(?![A-Za-z])|([,;:! ()\[\]$]|\\)|(%))|\{,\}"
-)
-_TEXT = re.compile(r"\\(?:text|textbf|mbox|textrm|operatorname)\s?\{([^{}]*)\}")
-_ENDS = re.compile(r"^\\[(\[]|\\[)\]]$")
-_DEGREE = re.compile(r"\^\s?(?:\\circ(?![a-z])|\{\s?\\circ\s?\})")
-_TOKEN = re.compile(
-    r"\d+(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+|\\[A-Za-z]+|\\[{}|]|[A-Za-z]_(?:\w|\{\w{1,8}\})|[A-Za-z]+|\*\*|<=|>=|!=|==|\.\.\.|\S"
-)
-_SIMPLE = re.compile(r"(-?\d{1,300})(?: ?([-+*/×]) ?(\d{1,300}))?")
-_DECIMAL = re.compile(r"(-?\d{1,300})\.(\d{1,300})")
-
-_COMMANDS = {
-    r"\times": "*", r"\cdot": "*", r"\ast": "*", r"\div": "/", r"\le": "≤", r"\leq": "≤", r"\ge": "≥", r"\geq": "≥",
-    r"\ne": "≠", r"\neq": "≠", r"\lt": "<", r"\gt": ">", r"\approx": "≈", r"\equiv": "≡", r"\bmod": "mod",
-    r"\mod": "mod", r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom",
-    r"\tbinom": r"\binom", r"\choose": "choose", r"\lbrace": r"\{", r"\rbrace": r"\}", r"\lvert": "|", r"\rvert": "|",
-    r"\vert": "|", "√": r"\sqrt", "⌊": r"\lfloor", "⌋": r"\rfloor", "⌈": r"\lceil", "⌉": r"\rceil", "**": "^",
-    "<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "pi": r"\pi", "alpha": r"\alpha", "beta": r"\beta", "gamma": r"\gamma",
-    "theta": r"\theta", "lambda": r"\lambda", "sigma": r"\sigma", "omega": r"\omega", "rho": r"\rho", "tau": r"\tau",
-    "phi": r"\phi", "mu": r"\mu", "epsilon": r"\epsilon", "delta": r"\delta", r"\degree": "°",
-}  # fmt: skip
-RELATIONS = frozenset("=<>≤≥≠≈≡")
+_SIMPLE = re.compile(r"(-?\d{1,300})(?: ?([-+*/×]) ?(\d{1,300}))?", re.ASCII)
 _STOPS = RELATIONS | {"", ",", ")", "]", "}", r"\}", "|", r"\rfloor", r"\rceil"}
 _PAIRS = {"|": ("|", "abs"), r"\lfloor": (r"\rfloor", "floor"), r"\lceil": (r"\rceil", "ceil")}
-CALLS: dict[str, Callable[..., Any]] = {op.sign: op.run for op in OPS.values() if op.form == "call" and op.sign}
-_TRUTHS = {"yes": True, "no": False, "true": True, "false": False}
 _NAMES = {"+": "add", "-": "sub", "*": "mul", "x": "mul", "of": "mul", "/": "div", "mod": "mod", "div": "floordiv"}
 _NAMES["^"] = "pow"
 _INFIX = {sign: OPS[name].precedence for sign, name in _NAMES.items()}
 _RING = frozenset("+-*x")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {OPS[n].sign: OPS[n].run for n in ("lt", "le", "gt", "ge", "eq", "ne")}
-WORDS = frozenset([*CALLS, *_TRUTHS, "mod", "div", "of", "x"])
-"""Words that belong to the language; any other word of more than one letter is prose."""
-GREEK = frozenset(
-    rf"\{name}"
-    for name in [
-        *("pi", "alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi"),
-        *("varphi", "psi", "omega", "Delta", "Omega", "Sigma", "Phi", "kappa", "eta", "xi", "zeta", "chi"),
-    ]
-)
-FUNCTIONS = frozenset(
-    ["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "exp", "cosec"]
-)
-"""Names that only approximate arithmetic knows, see :mod:`dsgen.pipeline.core.numeric`."""
-
-
-def tokens(text: str) -> list[str]:
-    """The tokens of a mathematical text, in one spelling each.
-
-    Raises:
-        Unreadable: the text is too long.
-    """
-    if len(text) > MAX_CHARS:
-        raise Unreadable("too_long")
-    if not text.isascii() or "$" in text or "&" in text or "~" in text:
-        text = text.translate(_TRANSLATION)
-    if "\\" not in text and "{" not in text:
-        found = _TOKEN.findall(text)
-    else:
-        if "circ" in text:
-            text = _DEGREE.sub("°", text)
-        text = _LATEX.sub(lambda m: "%" if m[3] else "," if m[0] == "{,}" else " ", text)
-        found = _TOKEN.findall(text)
-    get = _COMMANDS.get
-    return [get(t, t) for t in found]
 
 
 class Reader:
@@ -145,8 +72,12 @@ class Reader:
                     continue
                 break
             power = _INFIX.get(token, 0)
-            if token == "x" and "x" in self.symbols and not found[self.at + 1][:1].isdigit():
-                power = 0
+            if token == "x":  # times, or a symbol: a number must follow the one and cannot follow the other
+                following = found[self.at + 1][:1]
+                if "x" in self.symbols and not following.isdigit():
+                    power = 0
+                elif not following.isdigit() and following not in ("(", "."):
+                    raise Unreadable("undeclared: x")
             if not power:
                 if token == "!":
                     self.at += 1
@@ -216,15 +147,15 @@ class Reader:
             values = self.listed(")")
             self.in_call = inside
             return self.call(name, values)
-        if name in _TRUTHS:
-            return _TRUTHS[name]
+        if name in TRUTHS:
+            return TRUTHS[name]
         if token == "\\frac":
             return self.apply("div", self.group(), self.group())
         if token == "\\sqrt":
             return self.root()
         if token == "\\binom":
             return self.call("C", [self.group(), self.group()])
-        if token == "{" or token == "\\{":
+        if token in ("{", "\\{"):
             return frozenset(self.listed("}" if token == "{" else "\\}"))
         if token in _PAIRS:
             (value,) = self.listed(_PAIRS[token][0])
@@ -274,7 +205,7 @@ class Reader:
                 raise Unreadable("juxtaposed_numbers")
             return value + Fraction(above, below)
         if following.isdigit() and "." not in token:
-            above, slash, below = (found[self.at : self.at + 3] + ["", ""])[:3]
+            above, slash, below = [*found[self.at : self.at + 3], "", ""][:3]
             if slash != "/" or not below.isdigit() or len(below) > 9 or not 0 < int(above) < int(below):
                 raise Unreadable("juxtaposed_numbers")
             self.at += 3
@@ -356,6 +287,8 @@ def compare(relation: str, left: Any, right: Any) -> bool:
     """
     if relation not in _COMPARE:
         raise Unreadable(f"relation: {relation}")
+    if (type(left) is bool) != (type(right) is bool):
+        raise Unreadable("a truth value and a number")
     if relation not in "=≠":
         _number(left)
         _number(right)
@@ -392,14 +325,3 @@ def read(text: str, symbols: Symbols = NO_SYMBOLS) -> Exact:
     except FAULTS as error:
         raise error if isinstance(error, Unreadable) else Unreadable(f"undefined: {error}"[:200]) from None
     return result
-
-
-def names(text: str) -> set[str]:
-    """The symbols that a text would need declared: its letters and Greek letters."""
-    found: set[str] = set()
-    for token in tokens(text):
-        if token in GREEK or "_" in token[1:2] or (token.isalpha() and token.isascii() and len(token) == 1):
-            found.add(token)
-        elif token.isalpha() and token.isascii() and token not in WORDS and token not in FUNCTIONS:
-            found.update(token)
-    return found

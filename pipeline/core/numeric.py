@@ -8,9 +8,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import mpmath
+import mpmath  # type: ignore[import-untyped]
 
-from dsgen.pipeline.core.mathtext import FUNCTIONS, Reader, Unreadable
+from dsgen.pipeline.core.mathlex import FUNCTIONS, Unreadable
+from dsgen.pipeline.core.mathtext import Reader
 
 DIGITS = 50
 NEAR = mpmath.mpf(10) ** -35

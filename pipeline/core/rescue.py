@@ -79,9 +79,7 @@ def ask(gold: str, text: str) -> Rescue:
             if not right:
                 return Rescue(True, False, None, "cannot be read")
             _, verify, _ = _library()
-            same = bool(
-                verify(left, right, float_rounding=12, numeric_precision=50, strict=True, timeout_seconds=None)
-            )
+            same = bool(verify(left, right, float_rounding=12, numeric_precision=50, strict=True, timeout_seconds=None))
     except (Exception, RecursionError) as error:  # noqa: BLE001 - a parser of free text fails in many ways
         return Rescue(True, False, None, f"{type(error).__name__}: {error}"[:200])
     return Rescue(True, True, same)

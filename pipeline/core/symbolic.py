@@ -12,7 +12,8 @@ from fractions import Fraction
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from dsgen.pipeline.core.mathtext import FAULTS, RELATIONS, Reader, Unreadable, names, tokens
+from dsgen.pipeline.core.mathlex import RELATIONS, Unreadable, names, tokens
+from dsgen.pipeline.core.mathtext import FAULTS, Reader
 
 POINTS = 4
 TRIES = 12

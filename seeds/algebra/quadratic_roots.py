@@ -32,7 +32,10 @@ class QuadraticRoots(Template):
             t.say("The coefficients are {scale}, {middle} and {constant}; {scale} divides all of them.")
             middle = t.step("Dividing by it, the coefficient of z becomes {}.", middle / scale)
             constant = t.step("The constant becomes {}.", constant / scale)
-        t.say("Now z^2 has coefficient 1, so z is half of -({b}) plus or minus the root of the discriminant.", b=middle)
+        t.say(
+            "When z^2 has coefficient 1, z is half of: minus the coefficient of z, plus or minus the root of the "
+            "discriminant."
+        )
         discriminant = t.step("The discriminant is {}.", middle**2 - 4 * constant, role="discriminant")
         root = t.step("Its square root is {}.", t.apply("sqrt", discriminant))
         small = t.step("One solution is {}.", (-middle - root) / 2, role="solve_quadratic")

@@ -6,10 +6,10 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class TheatreRows(Template):
-    hall = Choice("theatre", "concert hall", "lecture hall", "cinema")
-    first = Integer(8, 40, unit="seat", harder=(41, 150))
-    more = Integer(2, 6, unit="seat", harder=(3, 12))
-    rows = Integer(8, 40, harder=(41, 120))
+    hall = Choice("theatre", "concert hall", "lecture hall", "circus tent")
+    first = Integer(8, 40, unit="seat", harder=(41, 90))
+    more = Integer(2, 6, unit="seat", harder=(3, 9))
+    rows = Integer(8, 40, harder=(41, 70))
 
     facts = (
         "The first row of a {hall} has {first} seats. "

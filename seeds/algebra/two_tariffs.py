@@ -7,7 +7,7 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 class TwoTariffs(Template):
     service = Choice(
-        ("car-sharing club", "kilometre"),
+        ("boat club", "outing"),
         ("print shop", "poster"),
         ("ski school", "lesson"),
         ("gym", "visit"),

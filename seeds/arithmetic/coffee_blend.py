@@ -7,7 +7,7 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 class CoffeeBlend(Template):
     seller = Name()
-    goods = Choice("coffee", "tea", "rice", "birdseed")
+    goods = Choice("coffee", "tea", "spice", "incense")
     parts = Integer(2, 7, harder=(5, 15))
     others = Integer(2, 7, harder=(6, 17))
     batch = Integer(2, 8, harder=(4, 20))

@@ -6,7 +6,7 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class DiscountThenTax(Template):
-    article = Choice("sailing boat", "electric car", "motorcycle", "grand piano", "tractor")
+    article = Choice("sailing boat", "camper van", "motorcycle", "grand piano", "tractor")
     price = Integer(4000, 40000, unit="dollar", step=400, harder=(40400, 200000))
     discount = Integer(5, 40, step=5)
     tax = Integer(5, 25, step=5)

@@ -21,7 +21,7 @@ class SharedPrize(Template):
     question = "How many dollars more does the one with the largest share get than the one with the smallest?"
 
     def where(self, one: int, two: int, three: int) -> bool:
-        return one != two and two != three and one != three
+        return len({one, two, three}) == 3
 
     def solve(self, t: Trace, one: Quantity, two: Quantity, three: Quantity, total: Quantity) -> Quantity:
         hours = t.step("Together they worked {}.", t.apply("sum", one, two, three))

@@ -6,7 +6,7 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class FlashingBeacons(Template):
-    place = Choice("harbour", "airfield", "reef", "bay")
+    place = Choice("harbour", "lake", "reef", "bay")
     first = Integer(4, 14, unit="s", harder=(9, 30))
     second_one = Integer(6, 20, unit="s", harder=(12, 45))
     third = Integer(8, 30, unit="s", harder=(15, 60))

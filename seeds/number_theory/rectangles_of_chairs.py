@@ -37,7 +37,7 @@ class RectanglesOfChairs(Template):
             if prime == rest.value:
                 t.say("What is left, {rest}, is a prime.", rest=rest)
                 break
-            often = "once" if times.value == 1 else f"{times} times"
+            often = {1: "once", 2: "twice"}.get(int(times), f"{times} times")
             sentence = f"The factor {prime} can be taken out {often}, which leaves {{}}."
             rest = t.step(sentence, rest / prime**times, role="factorise")
         whole = factors[0]

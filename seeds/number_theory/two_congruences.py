@@ -28,6 +28,7 @@ class TwoCongruences(Template):
         t.say("So {small} × k must leave the same remainder as {over} - {left} modulo {large}.")
         gap = t.step("That remainder is {}.", (over - left) % large, role="mod_reduce")
         inverse = t.step("The inverse of {small} modulo {large} is {}.", t.apply("modinv", small, large), role="modinv")
+        t.step("Indeed {}.", small * inverse % large, role="verify")
         bags = t.step("Hence k = {}.", (gap * inverse) % large, role="mod_reduce")
         t.let("k", bags)
         return t.step("The box holds {} marbles.", left + small * bags, role="crt")

@@ -32,7 +32,7 @@ class BackupSystems(Template):
     )
 
     def where(self, first: int, second_one: int, third: int) -> bool:
-        return first != second_one and second_one != third and first != third
+        return len({first, second_one, third}) == 3
 
     def solve(self, t: Trace, first: Quantity, second_one: Quantity, third: Quantity) -> Quantity:
         t.say("Independent events: the probabilities are multiplied.")

@@ -15,11 +15,12 @@ from dsgen.seeds.text.lift_domain import parameter_of
 from dsgen.seeds.text.lift_expr import Const, Expr, Param, Result, map_leaves
 from dsgen.seeds.text.lift_guards import fixed_by_relations, guards_of
 from dsgen.seeds.text.lift_model import PROFILES, Lift, LiftStep, NotLifted, Parameter, Slot, uses
+from dsgen.seeds.text.lift_numerals import write_number
 from dsgen.seeds.text.lift_read import Equation, Solution, Unreadable, read_solution
 from dsgen.seeds.text.lift_resolve import Origins, Resolution, name_of, resolve, traceable, world_constants
 from dsgen.seeds.text.lift_risk import risky, structural_word
 from dsgen.seeds.text.lift_sentence import Sources, sentences
-from dsgen.seeds.text.numbers import Mention, read_numbers, write_number
+from dsgen.seeds.text.numbers import Mention, read_numbers
 
 STAGES = ("read", "annotated", "reproduced", "unambiguous", "lifted")
 _TRIES = 300

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from dsgen.seeds.text.numbers import decimal, decimal_places
+from dsgen.seeds.text.lift_numerals import decimal, decimal_places
 
 MAX_LENGTH = 160
 _MAX_DEPTH = 12

@@ -19,7 +19,7 @@ from dsgen.seeds.text.lift_expr import (
     show_value,
     write,
 )
-from dsgen.seeds.text.numbers import Style, decimal_places, says_an, write_number
+from dsgen.seeds.text.lift_numerals import Style, decimal_places, says_an, write_number
 
 Values = Mapping[str, Fraction]
 PROFILES = ("easier", "same", "harder")

@@ -9,9 +9,10 @@ from fractions import Fraction
 
 from dsgen.seeds.text.lift_expr import Const, Expr, ExpressionError, Result, evaluate, leaves
 from dsgen.seeds.text.lift_model import LiftStep, Shown
+from dsgen.seeds.text.lift_numerals import Style
 from dsgen.seeds.text.lift_read import Equation
 from dsgen.seeds.text.lift_resolve import name_of
-from dsgen.seeds.text.numbers import Mention, Style, read_numbers
+from dsgen.seeds.text.numbers import Mention, read_numbers
 
 _UNKNOWN = re.compile(r"\b[b-zB-HJ-Z]\b(?!')|\d[a-zA-Z]\b|=|[{}<>]|\blet\b", re.IGNORECASE)
 _COMPARES = re.compile(

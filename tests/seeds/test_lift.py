@@ -16,9 +16,9 @@ LIFTED = [
     pytest.param(
         "Ann has 12 apples and buys 30 more. How many apples does she have?",
         "She has 12 + 30 = <<12+30=42>>42 apples.\n#### 42",
-        {"n1": 15, "n2": 44},
-        "Ann has 15 apples and buys 44 more. How many apples does she have?",
-        "She has 15 + 44 = 59 apples.",
+        {"n1": 15, "n2": 45},
+        "Ann has 15 apples and buys 45 more. How many apples does she have?",
+        "She has 15 + 45 = 60 apples.",
         id="a sum in the annotator's own sentence",
     ),
     pytest.param(
@@ -64,9 +64,9 @@ LIFTED = [
     pytest.param(
         "Lea reads an 80-page book in 4 evenings. How many pages is that?",
         "Each evening 80 / 4 = <<80/4=20>>20.\n#### 20",
-        {"n1": 70, "n2": 5},
-        "Lea reads a 70-page book in 5 evenings. How many pages is that?",
-        "Each evening 70 / 5 = 14.",
+        {"n1": 60},
+        "Lea reads a 60-page book in 4 evenings. How many pages is that?",
+        "Each evening 60 / 4 = 15.",
         id="the article follows the number",
     ),
     pytest.param(
@@ -124,7 +124,7 @@ NOT_LIFTED = [
         "There are 30 pupils, 18 girls and 12 boys. A girl gets 5 pens, a boy 4 pens. How many pens?",
         "18*5=<<18*5=90>>90\n12*4=<<12*4=48>>48\n90+48=<<90+48=138>>138\n#### 138",
         "unambiguous",
-        "too-few-children",
+        "nothing-free",
         id="numbers that make up a total",
     ),
     pytest.param(
@@ -170,7 +170,7 @@ def test_a_doubtful_record_is_not_lifted(question, answer, stage, reason):
 GUARDED = [
     pytest.param({"n1": 20, "n2": 30, "n3": 6}, "sign-changes", id="more is used than there is"),
     pytest.param({"n1": 60, "n2": 30, "n3": 7}, "not-whole", id="half a bag"),
-    pytest.param({"n1": 60, "n2": 30, "n3": 30}, "order-changes", id="a rank that turns round"),
+    pytest.param({"n1": 50, "n2": 10, "n3": 20}, "order-changes", id="a rank that turns round"),
     pytest.param({"n1": 10_000, "n2": 30, "n3": 6}, "outside-domain", id="too large"),
 ]
 

@@ -37,6 +37,8 @@ SINGULAR = re.compile(
     r"(?!kg\b|cm\b|less\b)(\w+s)\b"
 )
 """``1 apples``; not ``21 apples``, ``3 × 1 apples`` or ``1 is``."""
+ARTICLE = re.compile(r"\b[Aa] (?![aeiou]\b)[aeiou](?!ni|se)\w+|\b[Aa]n [^aeiouAEIOU8\W]\w+")
+"""``a apple`` and ``an pear``."""
 
 
 @cache
@@ -120,6 +122,7 @@ def test_solutions_read_well(name: str, profile: str) -> None:
             assert not re.search(r"\{\}|\{[a-z]\w*\}|None|Quantity|object at", text), text
             assert "  " not in text.replace("    ", "")
             assert not SINGULAR.search(text), text
+            assert not ARTICLE.search(text), text
         for step in steps:
             assert step.text[0].isupper() or step.text[0] in "`f0123456789", step.text
             assert step.text.endswith((".", "!")), step.text
