@@ -156,7 +156,8 @@ def _solution(hidden: Hidden, preimage: Preimage, symbol: str) -> Derivation:
             break
     else:
         frames = [None] * len(frames)
-    work = Backward(hidden.forward, hidden.leaves, frames, symbol)
+    unique = len(preimage.values) == 1
+    work = Backward(hidden.forward, hidden.leaves, frames, symbol, unique=unique)
     work.preliminaries()
     way = preimage.way
     if way is None:
@@ -165,11 +166,12 @@ def _solution(hidden: Hidden, preimage: Preimage, symbol: str) -> Derivation:
         answer = by_residues(work, way, go_back(work, way), preimage.values, _bounds(symbol, hidden.domain))
     else:
         answer = go_back(work, way)
-    if answer.value == hidden.own:
+    if unique:
+        work.tape.symbols.update(hidden.forward.symbols)
         work.tape.symbols[symbol] = hidden.own
         if way is not None:
-            work.tape.symbols.update(hidden.forward.symbols)
             work.replay(answer)
+        work.complete(answer)
     return work.tape.finish(answer)
 
 

@@ -49,7 +49,8 @@ def _agrees(answer: Answer, value: Exact) -> bool:
         return str(value).strip().casefold() == str(own).strip().casefold()
     if isinstance(answer, answers.Expression):
         return _show(value) == own
-    return (type(own) is bool) is (type(value) is bool) and bool(value == own)
+    same: bool = own == value
+    return same and (type(own) is bool) is (type(value) is bool)
 
 
 def _show(value: Exact) -> str:

@@ -167,9 +167,11 @@ def _follow(work: Backward, end: int, modulus: Quantity) -> tuple[Quantity, Quan
             texts = [work.equation(q) for q in (slope, rest)]
             frame = work.frames[work.stated_by[index]] if index in work.stated_by else None
             expression = Linear(slope, rest).write(work.symbol)
-            if frame:
+            if frame and f"= {SLOT}" in frame:
+                frame = f"The next number is {SLOT}."
+            elif frame:
                 work.lead_in(index)
-            told = (frame or f"The result is {SLOT}.").replace(SLOT, f"{expression} modulo {show(modulus.value)}")
+            told = (frame or f"The next number is {SLOT}.").replace(SLOT, f"{expression} modulo {show(modulus.value)}")
             reasons = " and ".join(t for t in texts if "=" in t)
             work.say(opened(told).removesuffix(".") + (f", because {reasons}." if reasons else "."))
             tape.stated.update((slope.index, rest.index))

@@ -133,7 +133,10 @@ def _solve(work: Backward, way: Route, known: Quantity) -> Quantity:
     side = times(slope.value, work.symbol)
     work.say(f"Collecting the terms: {side} = {work.equation(rest, unit=False)}.", rest)
     work.tape.stated.add(slope.index)
-    return _divide(work, rest, slope)
+    found = _divide(work, rest, slope)
+    grown = work.make("mul", (collect.on_tape(right.slope), found), ())
+    work.make("add", (grown, collect.on_tape(right.rest)), (), "both_sides")
+    return found
 
 
 def _solve_line(work: Backward, collect: Collector, line: Linear, known: Quantity) -> Quantity:

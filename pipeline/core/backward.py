@@ -17,13 +17,20 @@ class Backward:
     """The tape of a backward solution and what of the forward derivation stands on it already."""
 
     def __init__(
-        self, forward: Derivation, leaves: frozenset[int], frames: Sequence[str | None], symbol: str
+        self,
+        forward: Derivation,
+        leaves: frozenset[int],
+        frames: Sequence[str | None],
+        symbol: str,
+        *,
+        unique: bool = True,
     ) -> None:
         self.forward = forward
         self.nodes = forward.nodes
         self.leaves = leaves
         self.frames = frames
         self.symbol = symbol
+        self.unique = unique
         self.depends = dependents(forward.nodes, leaves)
         self.bearing = forward.load_bearing()
         self.tape = Trace()
@@ -32,6 +39,8 @@ class Backward:
         answer = forward.nodes[forward.answer]
         self.result = self.tape.given("result", answer.value, answer.unit)
         self.said: set[int] = set()
+        self.calculates = False
+        """Sentences without a value were said that show calculations."""
         self.stated_by = {step.node: i for i, step in enumerate(forward.steps) if step.node >= 0}
 
     def make(self, op: str, inputs: Iterable[Quantity], unit: Unit, role: str = "") -> Quantity:
@@ -102,8 +111,18 @@ class Backward:
             first -= 1
         for place in range(first, last):
             self.said.add(place)
-            if text := self.frames[place]:
+            text = self.frames[place]
+            # An equation with the unknown in it is true for one value only.
+            if text and (self.unique or "=" not in text):
                 self.say(text)
+                self.calculates = self.calculates or "=" in text
+
+    def complete(self, found: Quantity) -> None:
+        """Put on the tape what sentences without a value have calculated."""
+        if self.calculates:
+            self.here.update(dict.fromkeys(self.leaves, found))
+            for index in range(len(self.nodes)):
+                self.graft(index)
 
     def replay(self, found: Quantity) -> None:
         """The forward solution once more with the value that was found."""

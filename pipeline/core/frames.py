@@ -73,9 +73,14 @@ def told(frame: str | None, node: Node) -> str | None:
 
     Words such as "so" in front are dropped; a sentence that points back at another one does not stand alone.
     """
-    if frame is None or _POINTS_BACK.search(frame):
+    if frame is None or is_bare(frame) or _POINTS_BACK.search(frame):
         return None
     return opened(frame.replace(SLOT, measured(node)))
+
+
+def is_bare(frame: str) -> bool:
+    """Whether a frame is nothing but its equation."""
+    return frame.removesuffix(".") == SLOT
 
 
 def opened(sentence: str) -> str:

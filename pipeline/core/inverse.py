@@ -16,6 +16,8 @@ from dsgen.pipeline.core.arith import LEAVES, Degenerate, evaluate
 from dsgen.pipeline.core.derivation import Derivation, Node
 from dsgen.pipeline.core.exact import Exact
 
+_LINEAR = frozenset({"add", "sub", "sum", "mul", "div"})
+
 
 class Undo(NamedTuple):
     """One operation to go back through."""
@@ -77,33 +79,63 @@ def outcome(derivation: Derivation, leaves: frozenset[int], value: Exact) -> Exa
     return None if values is None else values[derivation.answer]
 
 
-def _execute(derivation: Derivation, leaves: frozenset[int], value: Exact) -> list[Exact] | None:
-    values: list[Exact] = []
+def _execute(derivation: Derivation, leaves: frozenset[int], value: Exact, turned: int = -1) -> list[Any] | None:
+    """The values of all nodes with another value in the leaves; the sign of one node may be turned round."""
+    values: list[Any] = []
     try:
         for index, node in enumerate(derivation.nodes):
             if node.op in LEAVES:
                 values.append(value if index in leaves else node.value)
             else:
                 values.append(evaluate(node.op, tuple(values[i] for i in node.inputs)))
+            if index == turned:
+                values[-1] = -values[-1]
     except (Degenerate, TypeError):
         return None
     return values
 
 
-def has_differences(derivation: Derivation, leaves: frozenset[int]) -> bool:
-    """Whether the answer contains a difference or a negative number that the parameter takes part in."""
+def may_mean_more(derivation: Derivation, leaves: frozenset[int], own: Exact) -> bool:
+    """Whether the text, which knows no signs, may be true of another positive number than the parameter's own value.
+
+    The difference of two lengths, angles or ages is told without its sign. So every difference that depends on the
+    parameter is turned round, and so is the result: where another positive number of the same kind solves the turned
+    equation, or where that cannot be said because the equation is not linear or has negative numbers, more may be
+    meant.
+    """
     nodes = derivation.nodes
     depends = dependents(nodes, leaves)
+    turning = []
+    linear = True
     for index in derivation.load_bearing():
-        if depends[index] and index not in leaves:
-            node = nodes[index]
-            if node.op in ("sub", "neg"):
-                return True
-            for i in node.inputs:
-                value = nodes[i].value
-                if isinstance(value, (int, Fraction)) and value < 0:
-                    return True
-    return False
+        node = nodes[index]
+        if not depends[index] or index in leaves:
+            continue
+        operands: list[Any] = [nodes[i].value for i in node.inputs]
+        if node.op == "neg" or not all(_is_number(v) and v >= 0 for v in operands):
+            return True
+        varying = [p for p, i in enumerate(node.inputs) if depends[i]]
+        linear = linear and node.op in _LINEAR
+        linear = linear and not (node.op == "div" and 1 in varying) and not (node.op == "mul" and len(varying) > 1)
+        if node.op == "sub":
+            turning.append(index)
+    if not turning:
+        return False
+    return not linear or any(_has_twin(derivation, leaves, own, index) for index in {*turning, derivation.answer})
+
+
+def _has_twin(derivation: Derivation, leaves: frozenset[int], own: Exact, turned: int) -> bool:
+    """Whether the linear equation with one node turned round is solved by another positive number of the same kind."""
+    at_zero, at_one = (_execute(derivation, leaves, v, turned) for v in (0, 1))
+    if at_zero is None or at_one is None:
+        return True
+    result: Any = derivation.value
+    rest = at_zero[derivation.answer]
+    slope = at_one[derivation.answer] - rest
+    if slope == 0:
+        return bool(rest == result)
+    twin = Fraction(result - rest) / slope
+    return twin > 0 and twin != own and (twin.denominator == 1 or type(own) is not int)
 
 
 def route(derivation: Derivation, leaves: frozenset[int], domain: Sequence[Exact]) -> Route | None:

@@ -75,7 +75,7 @@ _CUTTING = frozenset(
 )
 _TAIL = re.compile(
     r"[ \t]*(?:times|plus|minus|divided|multiplied|percent|cents?\b|remainder|with (?:a )?remainder|hundred|thousand"
-    r"|million|billion|dozen|squared|cubed|and (?:a half|\d+/\d+)|st\b|nd\b|rd\b|th\b|k\b|\([^()]{0,40}remain)|\(\w|…|\.\.\."
+    r"|million|billion|dozen|squared|cubed|and (?:a half|\d+/\d+)|(?:st|nd|rd|th|k)\b|\([^()]{0,40}remain)|\(\w|…|\.\.\."
 )
 _OPERATORS = ("+", "-", "*", "/", "×", "÷", "^", "−")
 _SENTENCE = re.compile(r"[.;!?]\s|\n")
@@ -219,6 +219,8 @@ def _judge(
         first += 1  # a name for what follows
     known = [v for v in values if v is not None]
     truth = negated or any(r != "=" for r in relations)
+    if symbols and not truth:  # what is said of an unknown need not have a value of its own
+        truth = any(token in symbols for side in sides for token in side)
     shown = known[-1] if known else None
     if last - first == 2 and relations[first] == "=":
         named = [_is_name(sides[i], symbols) and values[i] is None for i in (first, first + 1)]

@@ -10,7 +10,7 @@ from dsgen.pipeline.core.arith import LEAVES, OPS
 from dsgen.pipeline.core.backward import Backward
 from dsgen.pipeline.core.derivation import Node
 from dsgen.pipeline.core.exact import Exact, show
-from dsgen.pipeline.core.frames import SLOT, opened, with_unit
+from dsgen.pipeline.core.frames import SLOT, is_bare, opened, with_unit
 from dsgen.pipeline.core.trace import Quantity
 from dsgen.pipeline.core.units import Unit
 
@@ -139,10 +139,13 @@ class Collector:
             frame = work.frames[work.stated_by[index]]
             line = self.line(index)
             raw, final = self.write(index, top=True), line.write(work.symbol)
-            text = f"({final})" if line.binds() == 1 and work.nodes[index].unit else final
-            text = with_unit(text if raw == final else f"{raw} = {text}", work.nodes[index].unit)
+            text = f"({final})" if line.binds() < 9 and work.nodes[index].unit else final
+            unit = () if raw != final == work.symbol else work.nodes[index].unit  # no unit right after "= x"
+            text = with_unit(text if raw == final else f"{raw} = {text}", unit)
             work.lead_in(index)
-            work.say(opened((frame or f"In terms of {work.symbol} there is {SLOT}.").replace(SLOT, text)))
+            if frame is None or is_bare(frame):
+                frame = f"In terms of {work.symbol}, that is {SLOT}."
+            work.say(opened(frame.replace(SLOT, text)))
             self.described.add(index)
 
     def write(self, index: int, floor: int = 0, *, top: bool = False) -> str:

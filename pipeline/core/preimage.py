@@ -14,9 +14,9 @@ from dsgen.pipeline.core.inverse import (
     Route,
     agrees,
     dependents,
-    has_differences,
     leaves_of,
     lines_below,
+    may_mean_more,
     outcome,
     route,
 )
@@ -94,9 +94,9 @@ class Hidden:
             return self._search()
         if way.kind == "residue":
             return self._counted_off(way)
-        if not has_differences(forward, leaves):
+        if not may_mean_more(forward, leaves, self.own):
             return Preimage((self.own,), way)
-        # A difference may be meant without its sign, so the text is taken at its word within the domain only.
+        # The text is taken at its word within the domain only.
         if len(self.domain) > LARGEST_DOMAIN:
             return NotApplicable("domain_too_large")
         for value in self.domain:

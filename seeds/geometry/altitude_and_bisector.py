@@ -1,5 +1,7 @@
 """The angle between an altitude and an angle bisector: angle chasing in a triangle."""
 
+from fractions import Fraction
+
 from dsgen.pipeline.core.space import Choice, Integer
 from dsgen.pipeline.core.template import Template
 from dsgen.pipeline.core.trace import Quantity, Trace
@@ -7,11 +9,11 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 class AltitudeAndBisector(Template):
     points = Choice("ABCDE", "PQRST", "KLMNO", "FGHIJ")
-    wide = Integer(40, 88, unit="°")
-    narrow = Integer(15, 80, unit="°")
+    wide = Integer(59, 88, easier=(60, 80), unit="°")
+    narrow = Integer(12, 58, easier=(30, 50), unit="°")
 
     facts = (
-        "In triangle {points[0]}{points[1]}{points[2]}, the angle at {points[1]} is {wide}° and the angle at "
+        "In triangle {points[0]}{points[1]}{points[2]}, the angle at {points[1]} is {wide}° and the smaller angle at "
         "{points[2]} is {narrow}°. The altitude from {points[0]} meets the opposite side at {points[3]}, and the "
         "bisector of the angle at {points[0]} meets it at {points[4]}."
     )
@@ -19,7 +21,7 @@ class AltitudeAndBisector(Template):
     result_text = "The angle {points[3]}{points[0]}{points[4]} is {answer}°."
 
     def where(self, wide: int, narrow: int) -> bool:
-        return narrow < wide - 3 and (wide - narrow) % 2 == 0
+        return (wide - narrow) % 2 == 0
 
     def solve(self, t: Trace, wide: Quantity, narrow: Quantity) -> Quantity:
         top = t.step(
@@ -36,6 +38,6 @@ class AltitudeAndBisector(Template):
             "The angle between altitude and bisector is the difference, {}.", half - side, role="angle_relation"
         )
 
-    def check(self, wide: int, narrow: int) -> int:
+    def check(self, wide: int, narrow: int) -> Fraction:
         # The altitude and the circumradius lie symmetric about the bisector, wide - narrow apart.
-        return (wide - narrow) // 2
+        return Fraction(wide - narrow, 2)

@@ -32,6 +32,7 @@ class GableWall(Template):
         "edging the two sloping sides of the gable costs {trim} dollars per metre."
     )
     question = "How many dollars do the paint and the edging cost together?"
+    result_text = "The paint and the edging cost {answer} dollars together."
 
     def solve(
         self, t: Trace, width: Quantity, wall: Quantity, top: Quantity, paint: Quantity, trim: Quantity

@@ -6,17 +6,19 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class Carousel(Template):
-    place = Choice("chairs of a chairlift station", "lockers around a round hall", "posts around a lake")
+    place = Choice("hooks of a round conveyor", "lockers around a round hall", "posts around a lake")
     size = Integer(23, 90, harder=(91, 260))
-    stride = Integer(5, 40, harder=(23, 120))
+    stride = Integer(5, 40, harder=(23, 120), maskable=False)
     goal = Integer(2, 60, harder=(31, 200))
     last = Derived(lambda size: size - 1)
 
     facts = (
         "The {place} are numbered from 0 to {last} in a circle, so there are {size} of them. A robot starts at number "
-        "0 and always moves on by {stride} numbers; after the highest number it goes on counting from 0."
+        "0 and always moves on by {stride} numbers; after the highest number it goes on counting from 0. "
+        "It is wanted at number {goal}."
     )
-    question = "After how many moves does it stand at number {goal} for the first time?"
+    question = "After how many moves does it stand there for the first time?"
+    result_text = "It stands there for the first time after {answer} moves."
 
     def where(self, size: int, stride: int, goal: int) -> bool:
         return stride < size and goal < size and goal % stride > 0 and _rounds(size, stride) in (2, 3, 4)

@@ -11,7 +11,6 @@ class LastDigit(Template):
 
     facts = "Let N = {base}^{exponent}."
     question = "What is the last digit of N?"
-    result_text = "The last digit of N is {answer}."
 
     def where(self, base: int) -> bool:
         return base % 10 not in (0, 1, 5, 6)

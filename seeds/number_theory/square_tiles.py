@@ -10,14 +10,13 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 class SquareTiles(Template):
     place = Choice("terrace", "courtyard", "hall floor", "roof garden")
     long = Integer(120, 600, unit="cm", step=2, harder=(800, 3000))
-    short = Integer(60, 400, unit="cm", step=2, harder=(401, 1999), meaning="the width in centimetres")
+    short = Integer(60, 400, unit="cm", step=2, harder=(401, 1999))
 
     facts = (
         "A rectangular {place} measures {long} cm by {short} cm. It is to be covered completely with equal square "
         "tiles that are as large as possible, without cutting any tile."
     )
     question = "How many tiles are needed?"
-    result_text = "Exactly {answer} tiles are needed."
 
     def where(self, long: int, short: int) -> bool:
         return short < long and long % short != 0 and gcd(long, short) > 3

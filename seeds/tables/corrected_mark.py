@@ -22,10 +22,16 @@ class CorrectedMark(Template):
     ask = Choice("mean", "median")
     old = Derived(lambda marks, pupil: marks[PUPILS.index(pupil)])
 
-    facts = "Seven pupils took a test. The table shows the points that they were given at first."
+    facts = (
+        "Seven pupils took a test. The table shows the points that they were given at first. On a second look, the "
+        "points of {pupil} are changed to {new}."
+    )
     question = (
-        "On a second look, the points of {pupil} are changed to {new}. By how many points does the {ask} of all seven "
-        "change? Count a rise as positive and a fall as negative, and give an exact value."
+        "By how many points does the {ask} of all seven change? Count a rise as positive and a fall as negative, and "
+        "give an exact value."
+    )
+    result_text = (
+        "With this, the {ask} of all seven changes by exactly {answer} points, where a fall would count as negative."
     )
 
     def where(self, marks: tuple[int, ...], pupil: str, new: int, ask: str) -> bool:

@@ -99,7 +99,7 @@ def _has_children(lifted: Lift, wanted: int) -> bool:
     rng = Random(lifted.render_question(lifted.originals))  # noqa: S311 - the same record is always judged the same way
     found: set[tuple[Fraction, ...]] = set()
     for _ in range(6 * wanted):
-        values = draw_values(lifted, "same", rng, tries=60)
+        values = draw_values(lifted, "same", rng, tries=200)
         if values is None:
             return False
         found.add(tuple(values.values()))

@@ -18,17 +18,14 @@ def parameter_of(name: str, mention: Mention, question: str, *, fine: bool = Fal
     unit = 10**mention.style.decimals
     count = int(mention.value * unit)
     step = 1 if fine and unit == 1 else _step(count, mention)
-    ages = tells_ages(question)
     cap = _cap(mention, question)
     floor = 2 if unit == 1 else 1
-    ranges = ((Fraction(1, 3), Fraction(1)), (Fraction(1, 2), Fraction(2)), (Fraction(1), Fraction(5)))
-    if ages:
-        ranges = ((Fraction(3, 5), Fraction(1)), (Fraction(3, 5), Fraction(7, 5)), (Fraction(1), Fraction(8, 5)))
+    ranges = _ranges(mention, question)
     spans = []
     for low_factor, high_factor in ranges:
         low = max(floor, math.ceil(count * low_factor))
         high = math.floor(count * high_factor)
-        if high_factor > 1 and not ages:
+        if high_factor > 1 and ranges is _WIDE:
             high = max(high, count + 3 * step)
         if cap is not None:
             high = min(high, cap * unit)
@@ -44,6 +41,23 @@ def parameter_of(name: str, mention: Mention, question: str, *, fine: bool = Fal
         "%" if mention.percent else mention.unit,
         mention.percent,
     )
+
+
+_Ranges = tuple[tuple[Fraction, Fraction], ...]
+_WIDE: _Ranges = ((Fraction(1, 3), Fraction(1)), (Fraction(1, 2), Fraction(2)), (Fraction(1), Fraction(5)))
+_NEAR: _Ranges = ((Fraction(3, 5), Fraction(1)), (Fraction(3, 5), Fraction(7, 5)), (Fraction(1), Fraction(8, 5)))
+_CLOSE: _Ranges = ((Fraction(4, 5), Fraction(1)), (Fraction(4, 5), Fraction(6, 5)), (Fraction(1), Fraction(6, 5)))
+
+
+def _ranges(mention: Mention, question: str) -> _Ranges:
+    """How far the values of each profile reach: ages, heights, weights and temperatures stay near the original."""
+    if re.match(
+        r"[\s-]*(?:inch(?:es)?|feet|foot|centimeters?|cm|meters?|m)\s+(?:tall|in height)", question[mention.end :]
+    ):
+        return _CLOSE
+    if mention.unit in ("degrees", "degree") or re.search(r"\bweigh(?:s|ed|ing)?\s+$", question[: mention.start]):
+        return _NEAR
+    return _NEAR if tells_ages(question) else _WIDE
 
 
 def _step(count: int, mention: Mention) -> int:
@@ -88,6 +102,11 @@ def _cap(mention: Mention, question: str) -> int | None:
         caps.append(100)
     if re.match(r"(?:miles?|km|kilometers?|mph|kmph)$", mention.unit) and v <= 120:
         caps.append(max(int(2 * v), 20))
+    rate = re.match(r"\s*(?:more )?times (?:an?|per|each|every) (day|week)", question[mention.end :])
+    if rate is not None and rate.group(1) == "week":
+        caps.append(max(int(v), 7))
+    if re.match(r"(?:words?|wpm|pages|strokes)$", mention.unit) and v <= 120:
+        caps.append(int(2 * v))
     if re.match(r"(?:times|servings?|meals?|pills?|glasses|cups|mugs|naps)$", mention.unit):
         caps.append(max(int(2 * v), 9))
     return min(caps) if caps else None

@@ -54,6 +54,7 @@ def fixed_by_relations(
     fixed |= _stated_twice(question, mentions)
     fixed |= _counts_of_terms(mentions, exprs)
     fixed |= _hidden_in_constants(mentions, exprs)
+    fixed |= _used_by_coincidence(mentions, equations, exprs)
     return frozenset(fixed)
 
 
@@ -170,6 +171,37 @@ def _hidden_in_constants(mentions: Sequence[Mention], exprs: Sequence[Expr]) -> 
     return fixed
 
 
+def _used_by_coincidence(mentions: Sequence[Mention], equations: Sequence[Equation], exprs: Sequence[Expr]) -> set[int]:
+    """Numbers used more than once of which one use may be another number of the same value.
+
+    In "three potatoes in 20 minutes" the 3 of 1/3 of an hour is not the potatoes' 3.
+    """
+    fixed: set[int] = set()
+    uses_of = [[int(x.name[1:]) - 1 for x in leaves(e) if isinstance(x, Param)] for e in exprs]
+    for found in uses_of:
+        fixed |= {i for i in found if found.count(i) > 1}
+    for expr in exprs:
+        fixed |= {int(name[1:]) - 1 for name in _reciprocals(expr)}
+    everywhere = [i for found in uses_of for i in found]
+    for i, m in enumerate(mentions):
+        if everywhere.count(i) > 1 and m.value <= _SMALL and not m.money and not m.percent:
+            others = [o.value for j, o in enumerate(mentions) if j != i and o.value > 1]
+            others += [e.value for e in equations if e.value > 1] + [Fraction(n) for n in (60, 24, 7, 52)]
+            if any(True for _ in relations(others, m.value)):
+                fixed.add(i)
+    return fixed
+
+
+def _reciprocals(expr: Expr) -> set[str]:
+    """The parameters below a 1, as in ``12 × 1 / n``."""
+    if not isinstance(expr, Binary):
+        return set()
+    one = Const(Fraction(1))
+    above = expr.left.right if isinstance(expr.left, Binary) and expr.left.op == "*" else expr.left
+    found = {expr.right.name} if expr.op == "/" and above == one and isinstance(expr.right, Param) else set()
+    return found | _reciprocals(expr.left) | _reciprocals(expr.right)
+
+
 def guards_of(question: str, mentions: Sequence[Mention], free: frozenset[int], exprs: Sequence[Expr]) -> Guards:
     """The guards that the wording asks for."""
     orders = _ranks(question, mentions, free, len(exprs)) + _balances(exprs)
@@ -210,6 +242,8 @@ def _ranks(question: str, mentions: Sequence[Mention], free: frozenset[int], ste
         m = mentions[i]
         if (not m.percent and not m.money and m.value > _SMALL) or (i not in free and m.money):
             orders += [Order(_term(i, mentions, free), result) for result in results]
+        elif not m.percent and not m.money:
+            orders.append(Order(_term(i, mentions, free), results[-1]))
     if superlative or tells_ages(question):
         orders += [Order(a, b) for a, b in itertools.combinations(results, 2)]
     return orders

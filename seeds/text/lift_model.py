@@ -233,7 +233,7 @@ class Lift:
         return None
 
     def to_data(self) -> dict[str, Any]:
-        """Plain JSON data that shows the whole program."""
+        """Plain JSON data that shows question, parameters and calculation."""
         return {
             "segments": [s if isinstance(s, str) else {"slot": s.name} for s in self.segments],
             "parameters": [

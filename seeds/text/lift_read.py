@@ -52,7 +52,7 @@ def read_solution(answer: str) -> Solution:
     """
     body, separator, gold_text = answer.rpartition("####")
     gold_text = gold_text.strip()
-    if not separator or not _GOLD.match(gold_text):
+    if not separator or len(gold_text) > 30 or not _GOLD.match(gold_text):
         raise Unreadable("annotated", "no-final-answer")
     gold = Fraction(gold_text.replace(",", "").replace("$", ""))
     if not _ANNOTATION.search(body):

@@ -12,7 +12,7 @@ _STRUCTURE: tuple[tuple[str, str], ...] = (
     ("rounding", r"\bround(?:s|ed|ing)? (?:up|down|to|off|your|the|answer)|\brounded\b|nearest"),
     ("rounding", r"approximat|estimat|whole number"),
     ("choice", r"whichever|cheap(?:er|est)|better (?:deal|buy|price)|best (?:deal|buy|price)"),
-    ("choice", r"more expensive option|either\b.*\bor\b"),
+    ("choice", r"\b(?:per|an?|each) \w+,? or \$?\d|more expensive option|either\b.*\bor\b"),
     ("threshold", r"\bat least\b|\bat most\b|\bexceed|\bor more\b|\bor less\b|\bor fewer\b|\bminimum\b|\bmaximum\b"),
     ("threshold", r"\bup to\b|\bno more than\b|\bno less than\b|\bonly if\b|\bunless\b|\botherwise\b|\bin excess\b"),
     ("threshold", r"\bor older\b|\bor younger\b|\bor above\b|\bovertime\b|\bthreshold\b|\bcapacity\b|\benough\b"),
@@ -96,6 +96,7 @@ _MEASURES = {
     "teaspoon": {3}, "square": {64, 100}, "planet": {8, 9}, "continent": {7},
 }  # fmt: skip
 _COIN_TEXT = re.compile(r"\b(?:nickels?|dimes?|penn(?:y|ies)|quarters?)\b", re.IGNORECASE)
+_CASH = re.compile(r"\b(?:bills?|notes?|coins?|banknotes?)\b", re.IGNORECASE)
 _THRESHOLD_THAN = re.compile(
     r"\b(?:more|less|fewer|greater|higher|longer|older|younger|taller|larger|bigger) than\s+$", re.I
 )
@@ -175,6 +176,8 @@ def _wording(question: str, m: Mention, before: str, after: str) -> str:
             return "wording-before"
     if re.search(r"\buntil\b[^.?!]*\b(?:is|are|was|were|turns?|reach(?:es)?)\s+$", before, re.I):
         return "wording-before"
+    if (m.money or m.unit.startswith(("dollar", "cent", "buck"))) and _CASH.search(before[-30:] + " " + after[:30]):
+        return "cash"
     if _AFTER_FIXED.match(after) and not (m.value > 20 and not m.money):
         return "wording-after"
     if re.search(r"\bto\s+$", before) and re.search(r"\d\s+to\s+$", before):

@@ -54,6 +54,8 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_LONGEST = 60
+"""A longer run of digits or number words is not a number that a story tells."""
 _AFTER = re.compile(
     r"\s*(?P<percent>%|percent\b|per\s?cent\b)"
     r"|\s*(?P<cents>cents?\b|¢)"
@@ -166,6 +168,8 @@ def read_numbers(text: str) -> list[Mention]:
 def _mention(text: str, match: re.Match[str]) -> Mention | None:
     kind = match.lastgroup or ""
     start, end, raw = match.start(), match.end(), match.group()
+    if len(raw) > _LONGEST:
+        return None
     value, style, glued = Fraction(0), Style(), False
     if kind == "digits":
         digits = raw.lstrip("$ ")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -40,15 +41,35 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def start(workflow: Path, out: Path, executor: str) -> subprocess.Popen[bytes]:
+_STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_driver_outlives_the_tests() -> Iterator[None]:
+    yield
+    for driver in _STARTED:
+        if driver.poll() is None:
+            driver.kill()
+            driver.communicate()
+
+
+def start(workflow: Path, out: Path, executor: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-P", "-m", "dsgen", "run", str(workflow), "--out", str(out), "--executor", executor]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    _STARTED.append(driver)
+    return driver
+
+
+def finish(workflow: Path, out: Path, executor: str = "local") -> None:
+    driver = start(workflow, out, executor)
+    _, said = driver.communicate(timeout=110)
+    assert driver.returncode == 0, said
 
 
 @pytest.fixture(scope="module")
 def undisturbed(workflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    assert start(workflow, out, "local").wait(110) == 0
+    finish(workflow, out)
     return out
 
 
@@ -57,12 +78,12 @@ def kill_at(workflow: Path, out: Path, executor: str, wanted: int) -> list[psuti
     driver = start(workflow, out, executor)
     family: dict[int, psutil.Process] = {}
     deadline = time.monotonic() + 90
-    while driver.poll() is None and len(commits(out)) < wanted and time.monotonic() < deadline:
+    while driver.poll() is None and (len(commits(out)) < wanted or not family) and time.monotonic() < deadline:
         for process in psutil.Process(driver.pid).children(recursive=True):
             family[process.pid] = process
         time.sleep(0.02)
     os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
+    driver.communicate()
     return list(family.values())
 
 
@@ -97,7 +118,7 @@ def test_killed_again_and_again_the_local_run_ends_as_if_undisturbed(
         assert {k: now.get(k) for k in known} == known, "a committed bucket was written again"
         known = now
     assert len(known) >= 8
-    assert start(workflow, out, "local").wait(110) == 0
+    finish(workflow, out)
     assert {k: commits(out)[k] for k in known} == known
     assert contents(out) == contents(undisturbed)
     assert not (out / "tmp").exists()
@@ -108,7 +129,7 @@ def test_a_killed_ray_run_leaves_no_process_and_resumes(workflow: Path, undistur
     out = tmp_path / "out"
     assert_gone(kill_at(workflow, out, "ray", 3))
     known = commits(out)
-    assert start(workflow, out, "ray").wait(110) == 0
+    finish(workflow, out, "ray")
     assert {k: commits(out)[k] for k in known} == known
     assert contents(out) == contents(undisturbed)
 
@@ -125,7 +146,8 @@ def test_a_killed_worker_process_costs_nothing(workflow: Path, undisturbed: Path
             killed += 1
             time.sleep(0.4)
         time.sleep(0.02)
-    assert driver.wait() == 0
+    _, said = driver.communicate()
+    assert driver.returncode == 0, said
     assert killed
     assert contents(out) == contents(undisturbed)
 
@@ -133,9 +155,8 @@ def test_a_killed_worker_process_costs_nothing(workflow: Path, undisturbed: Path
 @pytest.mark.slow
 def test_an_interrupt_ends_everything_and_says_how_to_go_on(workflow: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-P", "-m", "dsgen", "run", str(workflow), "--out", str(out), "--executor", "local"]
-    driver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while len(commits(out)) < 2:
+    driver = start(workflow, out, "local")
+    while len(commits(out)) < 2 and driver.poll() is None:
         time.sleep(0.05)
     family = psutil.Process(driver.pid).children(recursive=True)
     driver.send_signal(signal.SIGINT)

@@ -59,6 +59,46 @@ def test_a_child_is_right_by_its_own_text(pair, profile, seed):
             assert str(values[parameter.name]) in question
 
 
+WORDS = [
+    "Ann",
+    "has",
+    "48",
+    "1/2",
+    "twice",
+    "$1,200.50",
+    "20%",
+    "half",
+    "a dozen",
+    "3:30 pm",
+    "9" * 5000,
+    ".",
+    "?",
+    "of",
+    "0",
+]
+LINES = [
+    "<<1/0=2>>2",
+    "4+4=<<4+4=8>>8",
+    "x=<<8=8>>8",
+    "<<(((=2>>",
+    "= = 5",
+    "<<>>",
+    "8 * 8 = 64",
+    "#### 8",
+    "####",
+    "9" * 5000,
+]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from(WORDS), max_size=12), st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=5)
+)
+def test_no_text_breaks_the_lift(words, lines):
+    assert lift(" ".join(words), "\n".join(lines)) is not None
+    assert lift(" ".join(words), "\n".join([*lines, "#### 8"])) is not None
+
+
 def test_the_records_own_values_give_the_record_back():
     for record, lifted in LIFTS:
         originals = lifted.originals

@@ -37,7 +37,7 @@ SINGULAR = re.compile(
     r"(?!kg\b|cm\b|less\b)(\w+s)\b"
 )
 """``1 apples``; not ``21 apples``, ``3 × 1 apples`` or ``1 is``."""
-ARTICLE = re.compile(r"\b[Aa] (?![aeiou]\b)[aeiou](?!ni|se)\w+|\b[Aa]n [^aeiouAEIOU8\W]\w+")
+ARTICLE = re.compile(r"(?:\ba|(?:^|[.!?] )A) (?![aeiou]\b)[aeiou](?!ni|se)\w+|\b[Aa]n (?!hour)[^aeiouAEIOU8\W]\w+")
 """``a apple`` and ``an pear``."""
 
 
