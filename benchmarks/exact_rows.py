@@ -97,7 +97,10 @@ def measure(job: dict, workers: int) -> dict:
                 columns = [table[c].to_pylist() for c in texts]
                 sizes += [sum(len((v or "").encode()) for v in row) for row in zip(*columns, strict=True)]
                 tokens += [
-                    a + b for a, b in zip(table["statement_tokens"].to_pylist(), table["solution_tokens"].to_pylist())
+                    a + b
+                    for a, b in zip(
+                        table["statement_tokens"].to_pylist(), table["solution_tokens"].to_pylist(), strict=True
+                    )
                 ]
     return {
         "rows": manifest["counts"]["accepted"],
@@ -129,7 +132,7 @@ def profile(job: dict) -> list[tuple[str, float]]:
         spent = 0.0
         for (file, _, function), (_, _, _, cumulative, _) in stats.stats.items():  # type: ignore[attr-defined]
             short = Path(file).name
-            if any(f"{short}:{function}" == n or function == n or f"{function}@{short}" == n for n in names):
+            if {f"{short}:{function}", function, f"{function}@{short}"} & set(names):
                 spent = max(spent, cumulative)
         shares.append((stage, spent / total))
     return shares
@@ -171,7 +174,8 @@ def main() -> None:
     print(f"dsgen, equal shares: {ours:,.0f} accepted rows per core-second, everything included")
     if not arguments.no_gym:
         theirs = gym()
-        print("reasoning-gym, generation and scoring per core-second: " + json.dumps({k: round(v) for k, v in theirs.items()}))
+        shown = json.dumps({task: round(rate) for task, rate in theirs.items()})
+        print(f"reasoning-gym, generation and scoring per core-second: {shown}")
         mean = harmonic_mean(list(theirs.values()))
         print(f"reasoning-gym, equal shares: {mean:,.0f}; dsgen / reasoning-gym = {ours / mean:.2f}")
     if not arguments.no_profile:

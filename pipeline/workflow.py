@@ -104,9 +104,7 @@ def schema() -> type[Workflow]:
 
     def one_of(kinds: dict[str, type[Any]]) -> Any:
         classes = tuple(kinds.values())
-        if len(classes) == 1:
-            return SerializeAsAny[classes[0]]
-        return SerializeAsAny[Annotated[Union[classes], Field(discriminator="kind")]]  # noqa: UP007 - made here
+        return Annotated[Union.__getitem__(classes), Field(discriminator="kind")] if len(classes) > 1 else classes[0]
 
     fields: dict[str, Any] = {
         name: (tuple.__class_getitem__((one_of(kinds), ...)), default)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
 from dsgen.pipeline.core.candidate import Candidate, Verdict, failed, passed
 from dsgen.pipeline.core.equations import Equation, find
 from dsgen.pipeline.core.exact import Exact
-from dsgen.pipeline.core.mathlex import names
 from dsgen.pipeline.core.mathtext import NO_SYMBOLS
 from dsgen.pipeline.core.operator import Validator
 from dsgen.pipeline.core.problem import Problem
@@ -64,11 +64,8 @@ class Steps(Validator):
 
 def _stated(symbols: Mapping[str, Exact], problem: Problem) -> Mapping[str, Exact]:
     """The symbols that the statement itself introduces; a free text may mean anything by the others."""
-    try:
-        used = names(problem.statement)
-    except ValueError:
-        return NO_SYMBOLS
-    return {name: value for name, value in symbols.items() if name in used}
+    statement = problem.statement
+    return {n: v for n, v in symbols.items() if re.search(rf"(?<![A-Za-z\\]){re.escape(n)}(?![A-Za-z])", statement)}
 
 
 def _shown(equation: Equation) -> str:

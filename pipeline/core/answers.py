@@ -20,7 +20,7 @@ class Answer:
     kind: ClassVar[str]
 
     def show(self) -> str:
-        """The answer as it stands in a final ``\\boxed{}``."""
+        r"""The answer as it stands in a final ``\boxed{}``."""
         raise TypeError(f"{type(self).__name__} does not say how it is shown")
 
     def to_data(self) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Candidate:
 class Status(StrEnum):
     """What a validator can say."""
 
-    PASS = "pass"  # noqa: S105 - a verdict
+    PASS = "pass"
     FAIL = "fail"
     UNDECIDED = "undecided"
 

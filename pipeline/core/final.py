@@ -10,7 +10,7 @@ MAX_ANSWER = 2_000
 _BRACE = re.compile(r"\\f?boxed\s?\{|\\.|[{}]", re.DOTALL)
 _LINE = re.compile(
     r"^[ \t]*####[ \t]*(\S[^\n]*)"
-    r"|\b(?:the )?(?:final )?answer(?: is|:)(?:\*\*)?:?[ \t]*+(\S[^\n]*)",
+    r"|\b(?:the )?(?:final )?answer(?: is|:)(?:\*\*)?:?[ \t]*+(?=(\S[^\n]{0,2000}))",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from dsgen.pipeline.core.mathlex import RELATIONS, Unreadable, tokens
+from dsgen.pipeline.core.mathlex import RELATIONS, TRUTHS, Unreadable, tokens
 from dsgen.pipeline.core.mathtext import FAULTS, Reader, Symbols, compare
 
 State = Literal["holds", "fails", "unread", "defines"]
@@ -114,6 +114,10 @@ def _is_name(side: list[str], symbols: Symbols) -> bool:
     return len(side) == 1 and side[0] not in symbols and (side[0].isalpha() or side[0][:1] == "\\")
 
 
+def _is_word(token: str, symbols: Symbols) -> bool:
+    return token.isalpha() and token not in symbols and token not in TRUTHS
+
+
 def _ulp(side: list[str]) -> Fraction | None:
     """The place value of the last digit shown, of a side that is one number."""
     digits = side[-1].replace(",", "") if side else ""
@@ -159,7 +163,10 @@ def segment(piece: str, start: int, before: str, after: str, symbols: Symbols, d
         return [Equation(text[:200], begin, end, "unread", None, "too_long")]
     if not relations:
         return list(_bracketed(text, begin, symbols, depth))
-    negated = bool(_FALSE.match(after.lstrip(" ,")))
+    claim = _FALSE.match(after)
+    negated = claim is not None
+    if claim is not None:
+        after = after[claim.end() :]
     head = sides[0]
     line_start = not before.strip(" \t") or before.rstrip(" \t").endswith("\n")
     context = before + piece[: max(offset, 0)]
@@ -281,7 +288,7 @@ def _doubt(sides: list[list[str]], relations: list[str], before: str, after: str
         return "cut"
     if name == "of" or (plain_sides and unit) or (name == "and" and lead[:-3].rstrip()[-1:].isdigit()):
         return "cut"
-    if _TAIL.match(after) or (any(side and side[-1].isalpha() for side in sides)):
+    if _TAIL.match(after) or (any(side and _is_word(side[-1], symbols) for side in sides)):
         return "cut"
     sentence = _SENTENCE.split(before)[-1]
     if _IF.search(sentence):

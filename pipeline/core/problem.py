@@ -106,7 +106,7 @@ class Problem:
     """The parameters' values, all of them."""
     program: Program | None = field(default=None, repr=False, compare=False)
     """What can make this problem again with other values; ``None`` for text that nothing lifted."""
-    draw: Draw = Draw(0, 1)
+    draw: Draw = field(default=Draw(0, 1))
     """The place of its seed among the seeds of the same program, so that cousins never draw the same values."""
     second: Callable[[], Exact] | None = field(default=None, repr=False, compare=False)
     """The independent second solver, bound to this problem's values."""

@@ -91,7 +91,7 @@ class Program(Protocol):
         ...
 
     def result(self, answer: str, values: Values) -> str:
-        """One sentence that states the answer: ``The fence costs $1,360.``"""
+        """One sentence that states the answer, such as ``The fence costs 1360 dollars``, with its full stop."""
         ...
 
     def meaning(self, name: str) -> str:

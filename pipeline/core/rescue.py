@@ -12,6 +12,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 MAX_CHARS = 400
+_FOREIGN = re.compile(r"__|[\"`@#]|\.\s*[A-Za-z_]|\b(?:import|lambda|eval|exec)\b")
+"""What no mathematical text holds: programs are never handed to an algebra system."""
 _TOWER = re.compile(r"(?:\^|\*\*)\s*[({]*[^(){}^*+\-/,=]{0,40}[)}]*\s*(?:\^|\*\*)")
 _LARGE_POWER = re.compile(r"(?:\^|\*\*)\s*[({]*\s*-?\s*[\d,]{4,}|\d{40,}")
 _NESTED_POWER = re.compile(r"(?:\^|\*\*)\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*(?:\^|\*\*|!)")
@@ -28,10 +30,11 @@ class Rescue(NamedTuple):
     detail: str = ""
 
 
-def too_large(text: str) -> bool:
-    """Whether a text might keep a computer algebra system busy for long."""
+def refused(text: str) -> bool:
+    """Whether a text is no mathematics, or might keep a computer algebra system busy for long."""
     return bool(
         len(text) > MAX_CHARS
+        or _FOREIGN.search(text)
         or _TOWER.search(text)
         or _NESTED_POWER.search(text)
         or _LARGE_POWER.search(text)
@@ -48,10 +51,10 @@ def _library() -> tuple[Any, Any, Any]:
         warnings.simplefilter("ignore")
         import logging  # noqa: PLC0415
 
-        from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify  # noqa: PLC0415
+        from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415
     for name in ("math_verify", "math_verify.parser", "math_verify.grader", "math_verify.utils"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return parse, verify, [LatexExtractionConfig(), ExprExtractionConfig()]
+    return parse, verify, [LatexExtractionConfig()]
 
 
 def _parsed(text: str) -> list[Any]:
@@ -65,10 +68,10 @@ def _parsed(text: str) -> list[Any]:
 
 def ask(gold: str, text: str) -> Rescue:
     """Whether Math-Verify takes a text for the reference."""
-    if too_large(gold):
-        return Rescue(False, True, None, "the reference is too large for a rescue")
-    if too_large(text):
-        return Rescue(True, False, None, "too large for a rescue")
+    if refused(gold):
+        return Rescue(False, True, None, "the reference is too large or too strange for a rescue")
+    if refused(text):
+        return Rescue(True, False, None, "too large or too strange for a rescue")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

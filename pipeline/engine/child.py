@@ -29,6 +29,7 @@ from dsgen.pipeline.core.errors import UserError
 from dsgen.pipeline.engine.work import Task
 from dsgen.pipeline.workflow import Workflow, parse
 
+WORKER = ("-m", "dsgen.pipeline.engine.worker")
 _IDLE = -1
 _CELL = struct.Struct("<qd")
 _PR_SET_PDEATHSIG = 1
@@ -54,7 +55,7 @@ class Outcome:
 class Child:
     """One worker process. Use from one task at a time."""
 
-    def __init__(self, workflow: Workflow, name: str, module: Sequence[str] = ("-m", "dsgen.pipeline.engine.worker")) -> None:
+    def __init__(self, workflow: Workflow, name: str, module: Sequence[str] = WORKER) -> None:
         self.module = module
         """What the process runs; tests give one that misbehaves."""
         self.workflow = workflow
@@ -62,6 +63,7 @@ class Child:
         self.limit = workflow.engine.row_limit_s
         self.attempts = workflow.engine.attempts
         self.process: subprocess.Popen[bytes] | None = None
+        self._closed = False
         self._pipe: Connection[Any, Any] | None = None
         self._memory: mmap.mmap | None = None
 
@@ -90,10 +92,16 @@ class Child:
                 task = replace(task, poison={**task.poison, unit: (reason, detail)})
 
     def close(self) -> None:
-        """End the process."""
+        """End the process for good; a thread that waits for it sees its end and gives up."""
+        self._closed = True
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+            self.process.kill()
+            self.process.wait()
+
+    def _drop(self) -> None:
+        """Let go of a process that is dead or must be."""
+        if self.process is not None:
+            self.process.kill()
             self.process.wait()
             self.process = None
         if self._pipe is not None:
@@ -102,8 +110,10 @@ class Child:
 
     def _attempt(self, task: Task) -> Outcome | tuple[int, str]:
         """The outcome of one try, or the unit that was at work when the process ended and why."""
+        if self._closed:
+            return Outcome(error="the worker was closed")
         if self.process is None or self.process.poll() is not None:
-            self.close()
+            self._drop()
             self._start()
         pipe, memory = self._pipe, self._memory
         assert pipe is not None and memory is not None and self.process is not None
@@ -113,13 +123,13 @@ class Child:
             while not pipe.poll(min(0.2, self.limit / 4)):
                 unit, since = _CELL.unpack_from(memory, 0)
                 if unit != _IDLE and time.monotonic() - since > self.limit:
-                    self.close()
+                    self._drop()
                     return unit, "timeout"
             outcome: Outcome = pipe.recv()
         except (EOFError, OSError):
             unit, _ = _CELL.unpack_from(memory, 0)
             code = self.process.wait()
-            self.close()
+            self._drop()
             return unit, f"signal_{-code}" if code < 0 else f"exit_{code}"
         return outcome
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from dsgen.pipeline.core.final import boxes
 from dsgen.pipeline.core.errors import SourceError
+from dsgen.pipeline.core.final import boxes
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.source import Seed, SeedSet, Source
 from dsgen.seeds.text.files import Records as File
@@ -15,9 +15,9 @@ from dsgen.seeds.text.record import as_problem
 
 
 class Records(Source):
-    """JSON Lines or Parquet records with a question and an answer.
+    r"""JSON Lines or Parquet records with a question and an answer.
 
-    ``style: math`` reads ``problem`` and takes the gold answer from ``answer`` or else from the last ``\\boxed{}`` of
+    ``style: math`` reads ``problem`` and takes the gold answer from ``answer`` or else from the last ``\boxed{}`` of
     ``solution``; ``style: fields`` reads the fields named by ``question`` and ``answer``.
     """
 

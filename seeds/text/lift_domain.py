@@ -105,6 +105,8 @@ def _cap(mention: Mention, question: str) -> int | None:
     rate = re.match(r"\s*(?:more )?times (?:an?|per|each|every) (day|week)", question[mention.end :])
     if rate is not None and rate.group(1) == "week":
         caps.append(max(int(v), 7))
+    if re.match(r"\s*(?:mph|kmph|(?:miles?|km|kilometers?)\s*(?:/|per|an)\s*h)", question[mention.end :]):
+        caps.append(max(int(v), 75))
     if re.match(r"(?:words?|wpm|pages|strokes)$", mention.unit) and v <= 120:
         caps.append(int(2 * v))
     if re.match(r"(?:times|servings?|meals?|pills?|glasses|cups|mugs|naps)$", mention.unit):

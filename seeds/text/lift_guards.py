@@ -213,9 +213,12 @@ def guards_of(question: str, mentions: Sequence[Mention], free: frozenset[int], 
 
 
 def _ceiling(question: str) -> Fraction | None:
+    """A bound that results keep to: the hours of a day, the days of a week, a long life, full marks."""
     asked = re.split(r"[.?!]\s+", question.strip())[-1].lower()
     if "hour" in asked and re.search(r"\b(?:a|each|every|per|one) (?:day|night)\b|daily", asked):
         return Fraction(24)
+    if re.search(r"\b(?:times|days) (?:a|per|each|every) week\b", question, re.IGNORECASE):
+        return Fraction(7)
     if tells_ages(question):
         return Fraction(110)
     return Fraction(100) if tells_scores(question) else None

@@ -109,7 +109,8 @@ _SUPERLATIVE = re.compile(
     re.IGNORECASE,
 )
 _AGES = re.compile(
-    r"\b(?:years? old|year-old|years older|years younger|\bage\b|\bages\b|aged|birthday|older|younger)\b", re.I
+    r"\b(?:years? old|year-old|years older|years younger|ages?|aged|birthday|older|younger|(?:as|how) old|eldest)\b",
+    re.IGNORECASE,
 )
 _TESTS = re.compile(r"\b(?:tests?|exams?|quiz(?:zes)?|scored?|grades?|marks|percent|percentage)\b", re.IGNORECASE)
 

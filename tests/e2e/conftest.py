@@ -35,7 +35,13 @@ def dsgen() -> Dsgen:
 
     def call(*arguments: object, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(*arguments), capture_output=True, text=True, timeout=110, cwd=cwd, env=environment | environ
+            command(*arguments),
+            capture_output=True,
+            text=True,
+            timeout=110,
+            cwd=cwd,
+            env=environment | environ,
+            check=False,
         )
 
     return call

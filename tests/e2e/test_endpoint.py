@@ -68,7 +68,8 @@ class Handler(BaseHTTPRequestHandler):
             value = right + 1 if wrong else right
             equation = f"3 × {number} + 1 = {right}" if number % 7 else f"3 × {number} + 1 = {right + 2}"
             content = f"<think>let me see</think>The row grows by 3: {equation}. So it is \\boxed{{{value}}}."
-            choices.append({"index": sample, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"})
+            message = {"role": "assistant", "content": content}
+            choices.append({"index": sample, "message": message, "finish_reason": "stop"})
         self.server.answered[text] += 1
         self.reply(200, {"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 40}})
 

@@ -120,7 +120,8 @@ def test_three_length_buckets_are_filled(dsgen, tmp_path: Path, settings) -> Non
     with records.open("w") as file:
         for index, repeats in enumerate((1, 400, 1500, 3000)):
             question = f"{filler * repeats}Ben has {index + 5} apples and eats 2. How many apples are left?"
-            answer = f"Ben has {index + 5} - 2 = <<{index + 5}-2={index + 3}>>{index + 3} apples left.\n#### {index + 3}"
+            apples, left = index + 5, index + 3
+            answer = f"Ben has {apples} - 2 = <<{apples}-2={left}>>{left} apples left.\n#### {left}"
             file.write(json.dumps({"question": question, "answer": answer}) + "\n")
     workflow = settings | {"sources": [{"kind": "gsm8k", "path": str(records)}], "mutators": []}
     path.write_text(yaml.safe_dump(workflow))

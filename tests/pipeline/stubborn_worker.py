@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 from dsgen.pipeline.engine.child import serve
 
@@ -25,8 +26,8 @@ class Stubborn:
                 time.sleep(600)
             if unit == 17:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if unit == 19 and not os.path.exists(self.once):
-                open(self.once, "w").close()
+            if unit == 19 and not Path(self.once).exists():
+                Path(self.once).touch()
                 os._exit(3)
             if unit == 23:
                 raise OSError(28, "No space left on device", "/somewhere/part.parquet")

@@ -20,7 +20,13 @@ def stage(folder: Folder, content: bytes = b"rows", bucket: int = 3) -> tuple[di
     path = f"data/2k/part-{bucket:06d}.parquet"
     (staged / path).parent.mkdir(parents=True)
     (staged / path).write_bytes(content)
-    file = {"path": path, "kind": "data", "rows": 1, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    file = {
+        "path": path,
+        "kind": "data",
+        "rows": 1,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
     return {"bucket": bucket, "files": [file], "settings": "s"}, staged
 
 
@@ -91,9 +97,8 @@ def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> Non
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"mine\n"
-    with pytest.raises(DatasetError, match="another run is writing"):
-        with Folder.locked(tmp_path / "out", IDENTITY):
-            pass
+    with pytest.raises(DatasetError, match="another run is writing"), Folder.locked(tmp_path / "out", IDENTITY):
+        pass
     holder.kill()
     holder.communicate()
     with Folder.locked(tmp_path / "out", IDENTITY):
@@ -111,7 +116,9 @@ def test_a_full_disk_is_one_clear_message_and_leaves_commits_intact(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(os, "link", full)
-        with pytest.raises(DatasetError, match=r"cannot write \(No space left on device\); what was committed is intact"):
+        with pytest.raises(
+            DatasetError, match=r"cannot write \(No space left on device\); what was committed is intact"
+        ):
             folder.commit(record, staged)
         monkeypatch.undo()
         assert list(folder.committed()) == [3]

@@ -102,7 +102,9 @@ def test_unreadable_lines_are_all_named(tmp_path: Path) -> None:
 
 
 def test_asking_for_more_than_there_is_says_how_much_there_is() -> None:
-    workflow = parse(GOOD | {"sources": [{"kind": "templates", "seeds": 10**7, "only": ["geometry/fenced_garden"]}]}, "w")
+    workflow = parse(
+        GOOD | {"sources": [{"kind": "templates", "seeds": 10**7, "only": ["geometry/fenced_garden"]}]}, "w"
+    )
     with pytest.raises(WorkflowError, match=r"geometry/fenced_garden has [\d,]+ different instances of profile `same`"):
         workflow.plan()
 

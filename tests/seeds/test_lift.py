@@ -167,6 +167,34 @@ def test_a_doubtful_record_is_not_lifted(question, answer, stage, reason):
     assert lift(question, answer) == NotLifted(stage, reason)
 
 
+KEPT = [
+    pytest.param(
+        "He runs 6 times a week and adds 2 days a week.", "6+2=<<6+2=8>>8\n#### 8", {"n1"}, id="days of a week"
+    ),
+    pytest.param("He has 7 bills of 5 dollars.", "7*5=<<7*5=35>>35\n#### 35", {"n2"}, id="a banknote"),
+    pytest.param(
+        "Al eats 3 nuts in 20 minutes. How long do 270 nuts take, in hours?",
+        "3/(1/3)=<<3/(1/3)=9>>9\n270/9=<<270/9=30>>30\n#### 30",
+        {"n1", "n2"},
+        id="a number that two quantities share",
+    ),
+    pytest.param(
+        "A deck of cards has 54 cards. Bo has 30 decks. How many cards?",
+        "54*30=<<54*30=1620>>1620\n#### 1620",
+        {"n1"},
+        id="a deck of cards",
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "answer", "kept"), KEPT)
+def test_risky_numbers_keep_their_value(question, answer, kept):
+    lifted = lift(question, answer)
+    if isinstance(lifted, Lift):
+        free = {p.name for p in lifted.parameters}
+        assert not free & kept
+
+
 GUARDED = [
     pytest.param({"n1": 20, "n2": 30, "n3": 6}, "sign-changes", id="more is used than there is"),
     pytest.param({"n1": 60, "n2": 30, "n3": 7}, "not-whole", id="half a bag"),
@@ -194,7 +222,7 @@ def test_the_funnel_of_the_shipped_records_narrows():
     counts = [sum(reached[later] for later in STAGES[place:]) for place in range(len(STAGES))]
     assert counts[0] == len(RECORDS) == 500
     assert counts == sorted(counts, reverse=True)
-    assert counts[-1] >= 240
+    assert counts[-1] >= 230
 
 
 def test_the_shipped_records_are_the_first_of_the_train_file():

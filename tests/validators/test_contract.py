@@ -82,7 +82,9 @@ def test_another_answer_fails(rendered: Candidate) -> None:
 
 @pytest.mark.parametrize("attack", HOSTILE)
 @pytest.mark.parametrize("kind", OWN)
-def test_no_text_raises_or_takes_long(kind: str, attack: str, rendered: Candidate, free: Callable[..., Candidate]) -> None:
+def test_no_text_raises_or_takes_long(
+    kind: str, attack: str, rendered: Candidate, free: Callable[..., Candidate]
+) -> None:
     validator = KINDS[kind]()
     text = HOSTILE[attack]
     for candidate in (free(text), replace(rendered, solution=text)):
@@ -92,4 +94,8 @@ def test_no_text_raises_or_takes_long(kind: str, attack: str, rendered: Candidat
         assert isinstance(verdict, Verdict)
         assert verdict.reason.replace("_", "").isalpha()
         if kind in ("answer", "format"):
-            assert verdict.status is not Status.PASS or attack in ("huge_prose", "many_boxes", "nested_boxes") or kind == "format"
+            assert (
+                verdict.status is not Status.PASS
+                or attack in ("huge_prose", "many_boxes", "nested_boxes")
+                or kind == "format"
+            )

@@ -19,7 +19,7 @@ CASES = {
     "unread_is_tolerated": ({}, "Let y + 2 = 5, so y = 3.", "ok"),
     "unread_within_limit": ({"max_unread": 1}, "Let y + 2 = 5, so y = 3.", "ok"),
     "unread_beyond_limit": ({"max_unread": 0}, "Let y + 2 = 5, so y = 3.", "unread_equation"),
-    "false_before_unread": ({"max_unread": 0}, "Let y + 2 = 5 and 1 + 1 = 3.", "false_equation"),
+    "false_before_unread": ({"max_unread": 0}, "We know y + 2 = 5 and 1 + 1 = 3.", "false_equation"),
 }
 
 
@@ -64,7 +64,6 @@ def test_a_symbol_has_its_value_only_where_the_statement_names_it(garden: Candid
     candidate = replace(garden, problem=problem, solution="Now 4 × q = 13.")
     assert Steps().validate_candidate(candidate).reason == "false_equation"
     free_text = replace(candidate, exact=False)
-    assert "q" not in {c for c in problem.statement if c == "q"}
     assert Steps().validate_candidate(free_text).evidence["unread"] == 1
 
 
