@@ -46,11 +46,10 @@ def _agrees(answer: Answer, value: Exact) -> bool:
     if own is None:
         return False
     if isinstance(answer, answers.Text):
-        return str(value).strip().casefold() == str(own).strip().casefold()
+        return str(value).strip().casefold() == answer.value.strip().casefold()
     if isinstance(answer, answers.Expression):
-        return _show(value) == own
-    same: bool = own == value
-    return same and (type(own) is bool) is (type(value) is bool)
+        return _show(value) == answer.value
+    return bool(own == value) and (type(own) is bool) is (type(value) is bool)
 
 
 def _show(value: Exact) -> str:

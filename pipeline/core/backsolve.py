@@ -45,7 +45,9 @@ def _undo(work: Backward, way: Route) -> Quantity:
         pending += 1
         sentence = telling[i]
         if i == last and way.kind == "leaf":
-            work.say(f"So {work.symbol} = {work.equation(known, unit=False)}.", known)
+            root = work.nodes[undo.node].op == "pow"
+            opening = f"As {work.symbol} is positive," if root else "So"
+            work.say(f"{opening} {work.symbol} = {work.equation(known, unit=False)}.", known)
         elif sentence:
             work.say(f"{sentence.removesuffix('.')}, because {work.equation(known)}.", known)
             pending = 0

@@ -39,8 +39,7 @@ _FALSE = re.compile(r"[ ,]*(?:which )?(?:is|are) (?:false|not true|untrue|wrong|
 _MODULUS = re.compile(r"\\pmod\s*\{?\s*(\d{1,300})\s*\}?\s*$|\(\s*(?:\\?b?mod)\s*(\d{1,300})\s*\)\s*$")
 _UNIT = re.compile(r"(?<=[\d)}\]])( ?)(?:[mgshLlWVJN])(?:\^?[23²³])?(?: ?/ ?[mgshLl](?:\^?[23²³])?)?\s*$")
 _IF = re.compile(
-    r"\b(?:if|suppose|assum\w+|unless|whether|when\w*|try\w*|would|let|case|for|guess|say|were|not|isn't|incorrectly)\b",
-    re.IGNORECASE,
+    r"\b(?:if|suppose|assum\w+|unless|whether|try\w*|let|guess|were|not|isn't|incorrectly)\b", re.IGNORECASE
 )
 _BUT = re.compile(
     r"contradict|impossible|not |n't |false|wrong|incorrect|cannot|fails|too (?:big|small|large|much|many|few|low|high)"
@@ -75,9 +74,11 @@ _CUTTING = frozenset(
 )
 _TAIL = re.compile(
     r"[ \t]*(?:times|plus|minus|divided|multiplied|percent|cents?\b|remainder|with (?:a )?remainder|hundred|thousand"
-    r"|million|billion|dozen|squared|cubed|and (?:a half|\d+/\d+)|(?:st|nd|rd|th|k)\b|\([^()]{0,40}remain)|\(\w|…|\.\.\."
+    r"|million|billion|dozen|squared|cubed|and (?:a half|\d+/\d)|(?:st|nd|rd|th|k)\b|\([^()]{0,40}remain)|\(\w|…|\.\.\."
 )
 _OPERATORS = ("+", "-", "*", "/", "×", "÷", "^", "−")
+_PART = re.compile(r"(?:half|third|quarter|fourth|fifth|tenth|percent|%|[a-z]ths?|\d) of$")
+_MIXED = re.compile(r"\d\s+and$")
 _SENTENCE = re.compile(r"[.;!?]\s|\n")
 _WORD_GAP = re.compile(r"(?<=[\d)]) ?(?:[A-Za-z]{2,}(?:\s?/\s?[A-Za-z]+)?(?: [a-z]{2,}){0,2})")
 
@@ -286,7 +287,11 @@ def _doubt(sides: list[list[str]], relations: list[str], before: str, after: str
     plain_sides = all(len(side) == 1 or (len(side) == 2 and side[0] == "-") for side in sides)
     if name in _CUTTING or (plain_sides and name and name not in _CONNECTIVES and set(relations) <= {"=", "≈"}):
         return "cut"
-    if name == "of" or (plain_sides and unit) or (name == "and" and lead[:-3].rstrip()[-1:].isdigit()):
+    if (
+        (name == "of" and _PART.search(lead))
+        or (plain_sides and unit)
+        or (name == "and" and _MIXED.search(lead) and sides[0][1:2] == ["/"])
+    ):
         return "cut"
     if _TAIL.match(after) or (any(side and _is_word(side[-1], symbols) for side in sides)):
         return "cut"

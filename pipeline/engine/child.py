@@ -181,8 +181,9 @@ def serve(make_bench: Callable[[Workflow], Bench]) -> None:
         except UserError as error:
             outcome = Outcome(error=str(error), by_user=True)
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            outcome = Outcome(error=f"cannot write the dataset: {error.strerror}{where}", by_user=True)
+            where = error.filename or task.folder
+            text = f"cannot write {where} ({error.strerror}); what was committed is intact, the same command goes on from it"
+            outcome = Outcome(error=text, by_user=True)
         except Exception:  # noqa: BLE001 - the boundary: a bug is reported with its traceback, never lost
             outcome = Outcome(error=traceback.format_exc())
         mark(_IDLE)

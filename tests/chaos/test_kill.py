@@ -165,3 +165,25 @@ def test_an_interrupt_ends_everything_and_says_how_to_go_on(workflow: Path, tmp_
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
     assert_gone(family)
+
+
+@pytest.mark.slow
+def test_a_disk_that_takes_no_more_is_one_message_and_the_run_goes_on_later(
+    workflow: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for a full disk: the kernel refuses the write in the same place."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-P", "-m", "dsgen", "run", str(workflow), "--out", str(out), "--executor", "local"]
+    sizes = sorted(len(content) for content in contents(undisturbed).values())
+    kilobytes = sizes[len(sizes) // 2] // 1024
+    limited = ["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "run", *command]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("dsgen: ")]
+    assert "cannot write" in message
+    assert "what was committed is intact" in message
+    known = commits(out)
+    finish(workflow, out)
+    assert {k: commits(out)[k] for k in known} == known
+    assert contents(out) == contents(undisturbed)

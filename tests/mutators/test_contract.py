@@ -2,9 +2,10 @@
 
 import pickle
 
-import dsgen.mutators
 import orjson
 import pytest
+
+import dsgen.mutators
 from dsgen.mutators.perturb import Perturb
 from dsgen.pipeline.core import answers
 from dsgen.pipeline.core.keys import Key

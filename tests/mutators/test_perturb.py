@@ -3,6 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dsgen.mutators.perturb import Perturb
 from dsgen.pipeline.core import answers
 from dsgen.pipeline.core.keys import Key
@@ -12,8 +15,6 @@ from dsgen.pipeline.core.space import Integer
 from dsgen.pipeline.core.template import Template
 from dsgen.pipeline.core.trace import Quantity, Trace
 from dsgen.seeds.sources.templates import Templates
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 KEY = Key.of("perturb")
 GARDENS = Templates(seeds=5, only=("geometry/fenced_garden",)).open()

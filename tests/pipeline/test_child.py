@@ -55,7 +55,7 @@ async def test_a_worker_that_dies_once_loses_nothing(
 
 
 async def test_a_full_disk_is_the_users_to_mend(child: Child) -> None:
-    with pytest.raises(TaskUserError, match=r"cannot write the dataset: No space left on device \(/somewhere"):
+    with pytest.raises(TaskUserError, match=r"cannot write /somewhere/part.parquet \(No space left on device\)"):
         await child.do(Task("any", 0, (23,)))
 
 
