@@ -20,6 +20,7 @@ from dsgen.pipeline.core.backward import Backward
 from dsgen.pipeline.core.derivation import Derivation
 from dsgen.pipeline.core.exact import show
 from dsgen.pipeline.core.frames import frames_of, masked
+from dsgen.pipeline.core.inverse import dependents
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.operator import Mutator, NotApplicable
 from dsgen.pipeline.core.preimage import Hidden, Preimage
@@ -148,14 +149,7 @@ def _statement(hidden: Hidden, preimage: Preimage, symbol: str) -> tuple[Part, .
 
 
 def _solution(hidden: Hidden, preimage: Preimage, symbol: str) -> Derivation:
-    frames: list[str | None] = frames_of(hidden.forward)
-    for other, derivation in hidden.others:
-        if len(derivation.steps) == len(frames):
-            twin = frames_of(derivation)
-            frames = [masked(f, hidden.own, g, other, symbol) for f, g in zip(frames, twin, strict=True)]
-            break
-    else:
-        frames = [None] * len(frames)
+    frames = _frames(hidden, symbol)
     unique = len(preimage.values) == 1
     work = Backward(hidden.forward, hidden.leaves, frames, symbol, unique=unique)
     work.preliminaries()
@@ -173,6 +167,26 @@ def _solution(hidden: Hidden, preimage: Preimage, symbol: str) -> Derivation:
             work.replay(answer)
         work.complete(answer)
     return work.tape.finish(answer)
+
+
+def _frames(hidden: Hidden, symbol: str) -> list[str | None]:
+    """The forward sentences as far as they can be used with the parameter hidden."""
+    forward = hidden.forward
+    frames = frames_of(forward)
+    depends = dependents(forward.nodes, hidden.leaves)
+    for other, derivation in hidden.others:
+        if len(derivation.steps) != len(frames):
+            continue
+        found: list[str | None] = []
+        for mine, twin, step, step_of_twin in zip(
+            frames, frames_of(derivation), forward.steps, derivation.steps, strict=True
+        ):
+            frame = masked(mine, hidden.own, twin, other, symbol)
+            if frame is None and step.text == step_of_twin.text and step.node >= 0 and not depends[step.node]:
+                frame = step.text  # it states more than one equation, and none of them has to do with the parameter
+            found.append(frame)
+        return found
+    return [None] * len(frames)
 
 
 def _bounds(symbol: str, domain: Sequence[Any]) -> str:

@@ -86,8 +86,12 @@ def by_residues(work: Backward, way: Route, known: Quantity, fitting: Sequence[E
     m = show(modulus.value)
     work.say(f"Only remainders modulo {m} matter.")
     slope, rest = _follow(work, way.end, modulus)
-    target = work.make("mod", (work.make("sub", (known, rest), ()), modulus), ())
-    work.say(f"So {times(slope.value, symbol)} must leave {work.equation(target)}.", target)
+    if rest.value == 0:
+        target = known
+        work.say(f"So {times(slope.value, symbol)} must leave {show(target.value)} modulo {m}.")
+    else:
+        target = work.make("mod", (work.make("sub", (known, rest), ()), modulus), ())
+        work.say(f"So {times(slope.value, symbol)} must leave {work.equation(target)} modulo {m}.", target)
     common = work.make("gcd", (slope, modulus), ())
     if common.value == 1:
         small = modulus

@@ -41,7 +41,11 @@ class Backward:
         self.said: set[int] = set()
         self.calculates = False
         """Sentences without a value were said that show calculations."""
-        self.stated_by = {step.node: i for i, step in enumerate(forward.steps) if step.node >= 0}
+        self.stated_by: dict[int, int] = {}
+        """The step that states a node first."""
+        for place, step in enumerate(forward.steps):
+            if step.node >= 0:
+                self.stated_by.setdefault(step.node, place)
 
     def make(self, op: str, inputs: Iterable[Quantity], unit: Unit, role: str = "") -> Quantity:
         """A new node with a unit that is known beforehand."""
@@ -101,6 +105,7 @@ class Backward:
             quantity = self.graft(index)
             self.lead_in(index)
             frame = self.frames[self.stated_by[index]] or f"The given numbers tell {SLOT}."
+            self.calculates = self.calculates or SLOT not in frame
             self.say(opened(frame.replace(SLOT, self.equation(quantity))), quantity)
 
     def lead_in(self, index: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsgen.pipeline.core.arith import Degenerate
 from dsgen.pipeline.core.derivation import Derivation
@@ -25,6 +25,8 @@ from dsgen.pipeline.core.program import Program, Values
 
 LARGEST_BRUTE_FORCE = 5000
 """The second solver is run over domains up to this size."""
+FEW_VALUES = 10
+"""A domain with fewer values than these is widened if it can be."""
 LARGEST_DOMAIN = 400
 """All values of a domain up to this size are looked at, where nothing is proved about them."""
 MOST_TRIES = 40
@@ -64,7 +66,7 @@ class Hidden:
         self.name = name
         self.forward = forward
         self.own = values[name]
-        self.domain = program.domain(name, values)
+        self.domain = _wide_enough(program, name, values)
         self.leaves = leaves_of(forward, name)
         self.others: list[tuple[Exact, Derivation]] = []
         """A few other values, with what the program derives for them."""
@@ -181,6 +183,18 @@ def by_brute_force(program: Program, values: Values, name: str, domain: Sequence
         if program.admissible(trial) and program.second(trial) == result:
             found.append(value)
     return found[0] if len(found) == 1 else frozenset(found)
+
+
+def _wide_enough(program: Program, name: str, values: Values) -> Sequence[Exact]:
+    """The domain of a parameter; where it has so few values that one can guess, the next larger one around it."""
+    domain = program.domain(name, values)
+    if 1 < len(domain) < FEW_VALUES:
+        beyond: Any = domain[-1]
+        beyond += beyond - domain[-2]
+        wider = program.domain(name, {**values, name: beyond})
+        if values[name] in wider:
+            return wider
+    return domain
 
 
 def _is_number(value: Exact | None) -> bool:

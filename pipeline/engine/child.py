@@ -182,8 +182,8 @@ def serve(make_bench: Callable[[Workflow], Bench]) -> None:
             outcome = Outcome(error=str(error), by_user=True)
         except OSError as error:
             where = error.filename or task.folder
-            text = f"cannot write {where} ({error.strerror}); what was committed is intact, the same command goes on from it"
-            outcome = Outcome(error=text, by_user=True)
+            kept = "what was committed is intact, the same command goes on from it"
+            outcome = Outcome(error=f"cannot write {where} ({error.strerror}); {kept}", by_user=True)
         except Exception:  # noqa: BLE001 - the boundary: a bug is reported with its traceback, never lost
             outcome = Outcome(error=traceback.format_exc())
         mark(_IDLE)

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -32,7 +33,7 @@ ALL = Templates(seeds=1).open()
 class Fixed(Template):
     """A template that always draws the same values, so that texts can be compared."""
 
-    fixed: Mapping[str, Any] = {}
+    fixed: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def draw(self, profile: str, slot: int, key: Key) -> dict[str, Any] | None:
         return dict(self.fixed) if self.fixed else super().draw(profile, slot, key)
@@ -44,7 +45,7 @@ class Tickets(Fixed):
     count = Integer(2, 30)
     price = Integer(3, 20, unit="dollar", meaning="the price of a ticket")
     fee = Integer(1, 9, unit="dollar")
-    fixed = {"count": 7, "price": 12, "fee": 5}
+    fixed = MappingProxyType({"count": 7, "price": 12, "fee": 5})
     facts = "Ada buys {count} tickets at {price} dollars each and pays a fee of {fee} dollars."
     question = "How much does she pay?"
     result_text = "She pays {answer} dollars."
@@ -63,8 +64,11 @@ class Clock(Fixed):
     steps = Integer(0, 50, easier=(0, 49))
     stride = Integer(3, 3, maskable=False)
     hours = Integer(12, 24, maskable=False)
-    fixed = {"steps": 3, "stride": 3, "hours": 12}
-    facts = "A hand moves on a dial with {hours} marks, numbered from 0. From mark 0 it moves {steps} times by {stride} marks."
+    fixed = MappingProxyType({"steps": 3, "stride": 3, "hours": 12})
+    facts = (
+        "A hand moves on a dial with {hours} marks, numbered from 0. "
+        "From mark 0 it moves {steps} times by {stride} marks."
+    )
     question = "At which mark does it stop?"
     result_text = "It stops at mark {answer}."
 
@@ -83,7 +87,7 @@ class Overtime(Fixed):
 
     hours = Integer(30, 49, easier=(30, 48))
     wage = Integer(10, 20, maskable=False)
-    fixed = {"hours": 42, "wage": 10}
+    fixed = MappingProxyType({"hours": 42, "wage": 10})
     facts = "A week has 40 paid hours at {wage} dollars; every further hour pays double. Bo works {hours} hours."
     question = "What does Bo earn?"
     result_text = "Bo earns {answer} dollars."
@@ -103,7 +107,7 @@ class Gap(Fixed):
 
     left = Integer(1, 30, easier=(1, 29))
     right = Integer(1, 30, maskable=False)
-    fixed = {"left": 20, "right": 12}
+    fixed = MappingProxyType({"left": 20, "right": 12})
     facts = "Two posts stand {left} m and {right} m from a gate, on the same side."
     question = "How far are they apart?"
     result_text = "They are {answer} m apart."
@@ -123,7 +127,7 @@ class Halves(Fixed):
 
     items = Integer(0, 30, easier=(0, 29))
     size = Integer(20, 40, maskable=False)
-    fixed = {"items": 0, "size": 30}
+    fixed = MappingProxyType({"items": 0, "size": 30})
     facts = "{items} pens are packed into boxes of {size}; only full boxes are counted."
     question = "How many boxes are full?"
     result_text = "There are {answer} full boxes."
@@ -140,7 +144,7 @@ class Tile(Fixed):
 
     side = Integer(2, 60, unit="cm")
     price = Integer(2, 9)
-    fixed = {"side": 7, "price": 3}
+    fixed = MappingProxyType({"side": 7, "price": 3})
     facts = "A square tile has sides of {side} cm and costs {price} cents per square centimetre."
     question = "What does it cost?"
     result_text = "It costs {answer} cents."
@@ -157,7 +161,7 @@ class Telling(Fixed):
     """Its text shows more of the number than the number."""
 
     number = Integer(2, 30)
-    fixed = {"number": 7}
+    fixed = MappingProxyType({"number": 7})
     facts = "A number is {number}."
     question = "What is its double?"
     result_text = "Its double is {answer}."
@@ -228,7 +232,7 @@ CASES = [
         "A hand moves on a dial with 12 marks, numbered from 0. From mark 0 it moves x times by 3 marks. "
         "It stops at mark 9. x is a whole number from 0 to 49. Find all possible values of x.",
         ["Only remainders modulo 12 matter.", "It stops at mark 3 × x modulo 12.",
-         "So 3 × x must leave (9 - 0) mod 12 = 9.", "Dividing by gcd(3, 12) = 3:",
+         "So 3 × x must leave 9 modulo 12.", "Dividing by gcd(3, 12) = 3:",
          "3 / 3 = 1, 9 / 3 = 3 and 12 / 3 = 4, so x must leave 3 modulo 4.", "So x leaves 3 modulo 4.",
          "x is a whole number from 0 to 49. "
          "The numbers with this remainder are 3, 7, 11, 15, 19, 23, 27, 31, 35, 39, 43 and 47."],
@@ -245,8 +249,8 @@ CASES = [
         Tile, 0, "backward", "7",
         "A square tile has sides of x cm and costs 3 cents per square centimetre. It costs 147 cents. "
         "x is a whole number from 2 to 21. Find x.",
-        ["Work backwards from the result, 147 cents.", "As x is positive, x = sqrt(147 / 3) = 7.", "Check with x = 7:", "Its area is 7^2 = 49 cm².", "It costs 49 × 3 = 147 cents.",
-         "This is the result that was given."],
+        ["Work backwards from the result, 147 cents.", "As x is positive, x = sqrt(147 / 3) = 7.", "Check with x = 7:",
+         "Its area is 7^2 = 49 cm².", "It costs 49 × 3 = 147 cents.", "This is the result that was given."],
         id="square",
     ),
 ]  # fmt: skip
@@ -345,7 +349,8 @@ def test_law_the_found_number_makes_the_fence_cost_what_is_told(ordinal: int, in
     assert isinstance(child, Problem)
     assert isinstance(child.answer, answers.Integer)
     text = re.sub(r"\bx\b", str(child.answer.value), child.statement)
-    match = re.search(r"is (\d+) m wide. It is (\d+) m longer .* costs (\d+) dollars per metre.* costs (\d+) dollars", text)
+    told = r"is (\d+) m wide. It is (\d+) m longer .* costs (\d+) dollars per metre.* costs (\d+) dollars"
+    match = re.search(told, text)
     assert match is not None
     width, extra, price, cost = map(int, match.groups())
     assert cost == price * (width + width + width + extra + width + extra)
@@ -354,7 +359,7 @@ def test_law_the_found_number_makes_the_fence_cost_what_is_told(ordinal: int, in
 class Dial(Clock):
     """Free values: strides that share a factor with the dial have several solutions."""
 
-    fixed = {}
+    fixed = MappingProxyType({})
     steps = Integer(0, 30, easier=(0, 29))
     stride = Integer(2, 9, maskable=False)
 
@@ -374,13 +379,12 @@ def test_law_all_solutions_are_found_and_no_others(index: int, run: int) -> None
     assert (child.form == "find_all") == (len(found) > 1)
 
 
-@pytest.mark.parametrize("place", range(len(ALL)), ids=lambda place: ALL.seed_id(place))
+@pytest.mark.parametrize("place", range(len(ALL)), ids=ALL.seed_id)
 def test_every_template_gives_readable_solutions(place: int) -> None:
     """All displayed equations hold, every value is a node's, the question shows the letter and not the number."""
     parent = ALL.seed(place, KEY).problem
     if not isinstance(parent, Problem):
         pytest.skip(parent.reason)
-    ids = set()
     for index in range(min(6, MUTATOR.capacity(parent))):
         child = MUTATOR.mutate(parent, index, KEY)
         if isinstance(child, NotApplicable):
@@ -393,6 +397,4 @@ def test_every_template_gives_readable_solutions(place: int) -> None:
         assert child.derivation.faults() == []
         assert child.second is not None
         assert answers.of(child.second()).show() == child.answer.show()
-        ids.add(child.id)
         assert re.search(r"(Find|What is) (all possible values of )?[a-z][.,?]", child.statement)
-    assert len(ids) <= 6

@@ -73,17 +73,17 @@ def test_another_run_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
     with Folder.locked(out, IDENTITY) as folder:
         folder.commit(*stage(folder))
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    with pytest.raises(DatasetError, match=r"belongs to another run \(`one`; different: seed\)"):
-        with Folder.locked(out, IDENTITY | {"seed": 2}):
-            pass
+    refused = pytest.raises(DatasetError, match=r"belongs to another run \(`one`; different: seed\)")
+    with refused, Folder.locked(out, IDENTITY | {"seed": 2}):
+        pass
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(DatasetError, match=r"is not empty and not a dataset of dsgen \(it holds thesis\.tex\)"):
-        with Folder.locked(tmp_path, IDENTITY):
-            pass
+    refused = pytest.raises(DatasetError, match=r"is not empty and not a dataset of dsgen \(it holds thesis\.tex\)")
+    with refused, Folder.locked(tmp_path, IDENTITY):
+        pass
 
 
 def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_sampling_does_not_depend_on_the_order_in_the_file() -> None:
         pytest.param(AutoConfig(model="m"), 0, {}, "derivation", "no GPU for m", id="a model but no GPU"),
         pytest.param(AutoConfig(), 8, {}, "derivation", "no model is configured", id="GPUs but no model"),
         pytest.param(AutoConfig(model="m"), 8, {}, "vllm", "8 GPUs", id="GPUs and a model"),
-        pytest.param(AutoConfig(model="m"), 8, ENDPOINT, "openai", "http://host:8000/v1.", id="an endpoint before GPUs"),
+        pytest.param(AutoConfig(model="m"), 8, ENDPOINT, "openai", "http://host:8000/v1.", id="endpoint before GPUs"),
         pytest.param(AutoConfig(), 8, ENDPOINT, "openai", "http://host:8000/v1.", id="an endpoint"),
         pytest.param(DerivationConfig(), 8, ENDPOINT, "derivation", "the workflow says so", id="not auto"),
     ],
