@@ -232,7 +232,7 @@ class Trace:
         elif form.form == "postfix":
             text = self._write(inputs[0], own) + form.sign
         elif form.form == "prefix":
-            text = form.sign + self._write(inputs[0], own)
+            text = form.sign + self._write(inputs[0], max(own, 3))  # -(1 mod 2) is not (-1) mod 2
         else:
             return f"{form.sign}({', '.join(self._write(i, 0) for i in inputs)})"
         return text if own > floor else f"({text})"
