@@ -62,7 +62,11 @@ NOT_DOMAINS = frozenset({"proof", "inversion", "composition"})
 """Families of methods: an operation of theirs belongs to no subject."""
 
 TRACE_PREDICATES = frozenset({"chained", "critical_path", "families"})
-"""The ``trace:`` predicates that can be decided from a derivation. Of ``ast:`` and ``cert:`` there are none yet."""
+"""The ``trace:`` predicates that can be decided from a derivation. Of ``ast:`` there are none yet."""
+
+CERTIFICATES: Mapping[str, str] = {"unique_preimage": "backward", "preimage_set": "find_all"}
+"""Certificates by the task form that carries them. A backward question's second solver tries the whole domain, so its
+passed verdict is the certificate."""
 
 COVERED_ROWS, COVERED_TEMPLATES = 100, 3
 """A pattern is covered with at least so many accepted rows from at least so many templates."""
@@ -156,6 +160,8 @@ def _decidable(clause: Clause, known: Mapping[str, str]) -> bool:
         return all(name in known or name == "word_problem" for name in clause.names)
     if clause.kind == "trace":
         return clause.head in TRACE_PREDICATES
+    if clause.kind == "cert":
+        return clause.names <= CERTIFICATES.keys()
     return clause.kind in ("op", "mut")
 
 

@@ -22,6 +22,7 @@ from dsgen.pipeline.core.derivation import Derivation, Node
 from dsgen.pipeline.core.exact import show
 from dsgen.pipeline.core.problem import Problem, Tier
 from dsgen.pipeline.dataset.pattern_rules import (
+    CERTIFICATES,
     CHECKS,
     COMMON,
     DERIVED,
@@ -57,6 +58,7 @@ class _Signature(NamedTuple):
     """All that the rules look at, but for ``trace:`` predicates: no values, so that problems of a template share it."""
 
     family: str
+    form: str
     lifted: bool
     mutators: tuple[str, ...]
     prose: bool
@@ -98,6 +100,7 @@ def tag(problem: Problem, verdicts: Mapping[str, Verdict]) -> tuple[tuple[str, .
     mutations = problem.lineage.mutations
     signature = _Signature(
         problem.family,
+        problem.form,
         problem.tier is Tier.LIFTED,
         tuple([m.mutator.partition("/v")[0] for m in mutations]) if mutations else (),
         _is_prose(problem),
@@ -179,7 +182,7 @@ def _names(kind: _Kind) -> frozenset[str]:
 
 def _match(signature: _Signature) -> tuple[_Found, ...]:
     """The supported patterns that every problem of a signature may show."""
-    family, lifted, mutators, prose, second, long, counts = signature
+    family, form, lifted, mutators, prose, second, long, counts = signature
     known = [MUTATORS.get(m, m) for m in mutators]
     found = []
     for pattern in patterns():
@@ -195,6 +198,8 @@ def _match(signature: _Signature) -> tuple[_Found, ...]:
                 shown.append((fitting, clause.least))
             elif clause.kind == "mut":
                 fits = sum(m in clause.names for m in known) >= clause.least
+            elif clause.kind == "cert":
+                fits = form in {CERTIFICATES[name] for name in clause.names}
             elif clause.kind == "fam":
                 fits = family in clause.names or (prose and "word_problem" in clause.names)
             elif clause.head == "families":

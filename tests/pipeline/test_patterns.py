@@ -14,7 +14,7 @@ from dsgen.pipeline.core.candidate import Verdict, failed, passed, undecided
 from dsgen.pipeline.core.problem import Lineage, Mutation, Part, Problem, Tier
 from dsgen.pipeline.core.trace import Quantity, Trace
 from dsgen.pipeline.dataset import pattern_rules
-from dsgen.pipeline.dataset.pattern_rules import CHECKS, TRACE_PREDICATES, Clause, parse_rule
+from dsgen.pipeline.dataset.pattern_rules import CERTIFICATES, CHECKS, TRACE_PREDICATES, Clause, parse_rule
 from dsgen.pipeline.dataset.patterns import coverage, families, patterns, tag
 
 SOLVED = {"second_solver": passed("agrees")}
@@ -81,12 +81,13 @@ def test_only_what_is_checked_is_supported() -> None:
         if pattern.supported:
             assert pattern.checked_by and CHECKS.keys() >= set(pattern.checked_by)
             assert "reexecution" in pattern.checked_by
-            assert kinds <= {"op", "mut", "fam", "trace"}
+            assert kinds <= {"op", "mut", "fam", "trace", "cert"}
+            assert all(c.names <= CERTIFICATES.keys() for c in pattern.clauses if c.kind == "cert")
             assert all(c.head in TRACE_PREDICATES for c in pattern.clauses if c.kind == "trace")
         if not pattern.checked_by:
             assert not pattern.supported
     by_id = {p.id: p for p in patterns()}
-    # Numeric roots, polynomial identities, rank tests, SAT and certificates are not run.
+    # Numeric roots, polynomial identities, rank tests and SAT are not run.
     for name in ("vieta_relations", "polynomial_division_remainder", "truth_teller_puzzle", "pigeonhole"):
         assert not by_id[name].supported
 
@@ -257,3 +258,24 @@ def test_tagging_is_fast() -> None:
             tag(problem, SOLVED)
         best = min(best, (time.perf_counter() - begun) / len(problems))
     assert best < 100e-6  # about 5 µs on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("form", "mutated", "second", "expected"),
+    [
+        pytest.param("backward", True, True, {"unknown_from_result", "unique_inverse"}, id="unique"),
+        pytest.param("find_all", True, True, {"unknown_from_result", "preimage_set"}, id="find all"),
+        pytest.param("backward", True, False, set(), id="no second solver"),
+        pytest.param("forward", False, True, set(), id="forward"),
+    ],
+)
+def test_preimages_are_certified_by_the_second_solver(
+    form: str, mutated: bool, second: bool, expected: set[str]
+) -> None:
+    t = Trace()
+    problem = replace(made(t.step("{}", t.given("x", 3) + 1)), form=form)
+    if mutated:
+        problem = replace(problem, lineage=problem.lineage.then(Mutation("invert_backward/v1:{}", 0)))
+    found, _ = tag(problem, {"second_solver": passed("agrees")} if second else {})
+    inversion = {p.id for p in patterns() if p.family == "inversion"}
+    assert set(found) & inversion == expected
