@@ -88,10 +88,10 @@ def by_residues(work: Backward, way: Route, known: Quantity, fitting: Sequence[E
     slope, rest = _follow(work, way.end, modulus)
     if rest.value == 0:
         target = known
-        work.say(f"So {times(slope.value, symbol)} must leave {show(target.value)} modulo {m}.")
+        work.say(f"So {times(slope.value, symbol)} must leave the remainder {show(target.value)} modulo {m}.")
     else:
         target = work.make("mod", (work.make("sub", (known, rest), ()), modulus), ())
-        work.say(f"So {times(slope.value, symbol)} must leave {work.equation(target)} modulo {m}.", target)
+        work.say(f"So {times(slope.value, symbol)} must leave the remainder {work.equation(target)} modulo {m}.", target)
     common = work.make("gcd", (slope, modulus), ())
     if common.value == 1:
         small = modulus
@@ -104,7 +104,7 @@ def by_residues(work: Backward, way: Route, known: Quantity, fitting: Sequence[E
         for q in (slope, target):
             work.tape.stated.add(q.index)
         work.say(f"{lines[0]}, {lines[1]} and {lines[2]}, so {times(slope.value, symbol)} must leave "
-                 f"{show(target.value)} modulo {show(small.value)}.", small)  # fmt: skip
+                 f"the remainder {show(target.value)} modulo {show(small.value)}.", small)  # fmt: skip
     n = show(small.value)
     if slope.value != 1:
         inverse = work.make("modinv", (slope, small), (), "modinv")
@@ -113,9 +113,9 @@ def by_residues(work: Backward, way: Route, known: Quantity, fitting: Sequence[E
         work.say(f"The inverse of {show(slope.value)} modulo {n} is {show(inverse.value)}, because "
                  f"{work.equation(check)}.", inverse)  # fmt: skip
         target = work.make("mod", (work.make("mul", (target, inverse), ()), small), (), "mod_reduce")
-        work.say(f"So {symbol} leaves {work.equation(target)} modulo {n}.", target)
+        work.say(f"So {symbol} leaves the remainder {work.equation(target)} modulo {n}.", target)
     else:
-        work.say(f"So {symbol} leaves {show(target.value)} modulo {n}.", target)
+        work.say(f"So {symbol} leaves the remainder {show(target.value)} modulo {n}.", target)
     found = [_count_off(work, target, small, value) for value in fitting]
     if len(found) == 1:
         work.say(f"{bounds} Only {show(fitting[0])} leaves this remainder, so {symbol} = {show(fitting[0])}.", found[0])
@@ -178,7 +178,8 @@ def _follow(work: Backward, end: int, modulus: Quantity) -> tuple[Quantity, Quan
             told = (frame or f"The next number is {SLOT}.").replace(SLOT, f"{expression} modulo {show(modulus.value)}")
             reasons = " and ".join(t for t in texts if "=" in t)
             work.say(opened(told).removesuffix(".") + (f", because {reasons}." if reasons else "."))
-            tape.stated.update((slope.index, rest.index))
+            tape.stated.add(slope.index)
+            tape.stated.add(rest.index)
         lines[index] = (slope, rest)
     return lines[end]
 

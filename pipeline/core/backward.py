@@ -98,7 +98,9 @@ class Backward:
         return found
 
     def preliminaries(self) -> None:
-        """The steps of the forward solution that do not depend on what is hidden."""
+        """What the forward solution says first, and its steps that do not depend on what is hidden."""
+        opening = next((i for i, step in enumerate(self.forward.steps) if step.node >= 0), 0)
+        self._say_frames(range(opening))
         for index in self.bearing:
             if self.depends[index] or index not in self.stated_by or self.nodes[index].op in LEAVES:
                 continue
@@ -114,7 +116,11 @@ class Backward:
         first = last
         while first > 0 and self.forward.steps[first - 1].node < 0 and first - 1 not in self.said:
             first -= 1
-        for place in range(first, last):
+        self._say_frames(range(first, last))
+
+    def _say_frames(self, places: Iterable[int]) -> None:
+        """Sentences without a value."""
+        for place in places:
             self.said.add(place)
             text = self.frames[place]
             # An equation with the unknown in it is true for one value only.

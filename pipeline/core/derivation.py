@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ class Derivation:
     """A worked solution as data: nodes in order of dependence, sentences, and the node that answers the question."""
 
     nodes: tuple[Node, ...]
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
     answer: int
     symbols: Mapping[str, Exact] = field(default_factory=dict)
     """Values of the unknowns that the sentences name, as in ``4 × x + 12 = 68``."""

@@ -12,8 +12,12 @@ from dsgen.pipeline.core.trace import Trace
 SLOT = "\x00"
 """Where the equation of a step stands in its frame."""
 _NUMBER = re.compile(r"(\d+(?:/\d+)?)")
-_LEADS_ON = re.compile(r"^(?:So|Hence|Thus|Then|Therefore|Finally|Now|Next|And|But|Also|After that)\b,? *")
+_LEADS_ON = re.compile(
+    r"^(?:(?:So|Thus)\b(?! far\b| many\b| much\b| long\b)|Next(?=,)|Now\b(?! that\b)"
+    r"|(?:Hence|Then|Therefore|Finally|And|But|Also|After that)\b),? *"
+)
 _WORD = re.compile(r"[a-z]{2,}[ ,]|a ")
+_CONCLUDES = re.compile(r"(?<!^)\b(?:so(?! far\b)|because|since|therefore|hence|thus)\b", re.IGNORECASE)
 _POINTS_BACK = re.compile(r"^(?:it|its|they|there|then|here)\b|\b(?:that|this|these|those|such)\b", re.IGNORECASE)
 
 
@@ -71,9 +75,10 @@ def with_unit(text: str, unit: units.Unit, *, one: bool = False) -> str:
 def told(frame: str | None, node: Node) -> str | None:
     """A sentence that tells a step's value without its calculation, fit to stand alone; ``None`` where there is none.
 
-    Words such as "so" in front are dropped; a sentence that points back at another one does not stand alone.
+    Words such as "so" in front are dropped. A sentence that points back at another one does not stand alone, and one
+    that gives a reason of its own cannot be given another.
     """
-    if frame is None or is_bare(frame) or _POINTS_BACK.search(frame):
+    if frame is None or is_bare(frame) or _POINTS_BACK.search(frame) or _CONCLUDES.search(frame):
         return None
     return opened(frame.replace(SLOT, measured(node)))
 

@@ -144,7 +144,7 @@ class Collector:
             text = with_unit(text if raw == final else f"{raw} = {text}", unit)
             work.lead_in(index)
             if frame is None or is_bare(frame):
-                frame = f"In terms of {work.symbol}, that is {SLOT}."
+                frame = f"With {work.symbol}, the next calculation gives {SLOT}."
             work.say(opened(frame.replace(SLOT, text)))
             self.described.add(index)
 

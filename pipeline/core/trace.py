@@ -7,9 +7,9 @@ that no number in a solution is typed by hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 from dsgen.pipeline.core import units
 from dsgen.pipeline.core.arith import OPS, evaluate
@@ -100,6 +100,67 @@ def bare(operand: Any) -> Any:
     return operand.value if type(operand) is Quantity else operand
 
 
+class _Draft(NamedTuple):
+    """A sentence before it is written: most derivations are only executed, and nobody reads them."""
+
+    sentence: str
+    node: int
+    shown: Mapping[str, Any]
+    when: int
+    """How many nodes had been stated before it."""
+    again: bool
+    """The node had been stated before: only its value is written."""
+
+
+class _Stated(dict[int, int]):
+    """The stated nodes, each with its turn."""
+
+    def add(self, index: int) -> None:
+        """Note that a node has been stated, unless it was before."""
+        self.setdefault(index, len(self))
+
+
+class Sentences(Sequence[Step]):
+    """The sentences of a derivation, written when they are first read."""
+
+    __slots__ = ("_drafts", "_made", "_trace")
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._drafts = tuple(trace.steps)
+        self._made: tuple[Step, ...] | None = None
+
+    def _steps(self) -> tuple[Step, ...]:
+        if self._made is None:
+            self._made = tuple([d if isinstance(d, Step) else self._trace.written(d) for d in self._drafts])
+        return self._made
+
+    @overload
+    def __getitem__(self, place: int) -> Step: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, place: int | slice) -> Step | tuple[Step, ...]:
+        return self._steps()[place]
+
+    def __len__(self) -> int:
+        return len(self._drafts)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._steps())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (tuple, Sentences)) and self._steps() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._steps())
+
+    def __repr__(self) -> str:
+        return repr(self._steps())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (self._steps(),)
+
+
 class Trace:
     """The tape: nodes in order, and the sentences that state them."""
 
@@ -107,8 +168,8 @@ class Trace:
 
     def __init__(self, shown: Mapping[str, Any] | None = None) -> None:
         self.nodes: list[Node] = []
-        self.steps: list[Step] = []
-        self.stated: set[int] = set()
+        self.steps: list[Step | _Draft] = []
+        self.stated = _Stated()
         self.shown = shown or {}
         """What ``{name}`` stands for in a sentence."""
         self.symbols: dict[str, Exact] = {}
@@ -161,9 +222,9 @@ class Trace:
         node = self.nodes[index]
         if role:
             self.nodes[index] = node = node._replace(name=role)
-        text = self.amount(index) if index in self.stated else self.equation(index)
-        self.steps.append(Step(sentence.format(text, **self.shown, **shown), index))
-        self.stated.add(index)
+        stated = self.stated
+        when = len(stated)
+        self.steps.append(_Draft(sentence, index, shown, when, stated.setdefault(index, when) != when))
         return quantity
 
     def state(self, quantity: Quantity, *, role: str = "") -> str:
@@ -181,12 +242,23 @@ class Trace:
 
     def say(self, sentence: str, **shown: Any) -> None:
         """A sentence that states no new value; numbers in it come from ``shown`` only."""
-        self.steps.append(Step(sentence.format(**self.shown, **shown), -1))
+        self.steps.append(_Draft(sentence, -1, shown, 0, False))
 
-    def equation(self, index: int) -> str:
-        """``expression = value unit`` of a node, or the relation alone when the node is a truth value."""
+    def written(self, draft: _Draft) -> Step:
+        """A sentence with its equation, as it was when it was said."""
+        sentence, index, shown, when, again = draft
+        if index < 0:
+            return Step(sentence.format(**self.shown, **shown), -1)
+        text = self.amount(index) if again else self.equation(index, when)
+        return Step(sentence.format(text, **self.shown, **shown), index)
+
+    def equation(self, index: int, when: int | None = None) -> str:
+        """``expression = value unit`` of a node, or the relation alone when the node is a truth value.
+
+        Nodes that had been stated when ``when`` nodes had been (now, without it) stand in it as values.
+        """
         node = self.nodes[index]
-        text = self._write(index, 0, top=True)
+        text = self._write(index, 0, len(self.stated) if when is None else when, top=True)
         value = show(node.value)
         if type(node.value) is bool and node.op in _RELATIONS:
             return text if node.value else f"{text} is false"
@@ -203,17 +275,17 @@ class Trace:
 
     def finish(self, answer: Quantity) -> Derivation:
         """The tape as a derivation that ends in ``answer``."""
-        return Derivation(tuple(self.nodes), tuple(self.steps), answer.index, self.symbols)
+        return Derivation(tuple(self.nodes), Sentences(self), answer.index, self.symbols)
 
     def _push(self, op: str, inputs: tuple[int, ...], value: Any, unit: Unit, name: str) -> Quantity:
         nodes = self.nodes
         nodes.append(Node(op, inputs, value, unit, name))
         return Quantity(self, len(nodes) - 1, value, unit)
 
-    def _write(self, index: int, floor: int, *, top: bool = False) -> str:
+    def _write(self, index: int, floor: int, when: int, *, top: bool = False) -> str:
         """The expression below a node, in brackets when it binds no tighter than ``floor``."""
         op, inputs, value, _, _ = self.nodes[index]
-        if not inputs or (not top and index in self.stated):
+        if not inputs or (not top and self.stated.get(index, when) < when):
             # A negative number or a fraction inside an expression binds like the operation that writes it.
             binds = 1 if type(value) is int and value < 0 else 2 if type(value) is Fraction else 9
             return show(value) if binds > floor or top else f"({show(value)})"
@@ -223,18 +295,18 @@ class Trace:
         own = form.precedence
         if form.form == "infix":
             # a ^ b groups to the right, everything else to the left; products keep brackets around a quotient.
-            left = self._write(inputs[0], own if op == "pow" else own - 1)
+            left = self._write(inputs[0], own if op == "pow" else own - 1, when)
             same = op == "add" and not _is_negative(self.nodes[inputs[1]].value)
-            right = self._write(inputs[1], own - 1 if same else own)
+            right = self._write(inputs[1], own - 1 if same else own, when)
             text = f"{left} {form.sign} {right}" if op != "pow" else f"{left}^{right}"
         elif form.form == "sum":
-            text = " + ".join(self._write(i, own) for i in inputs)
+            text = " + ".join(self._write(i, own, when) for i in inputs)
         elif form.form == "postfix":
-            text = self._write(inputs[0], own) + form.sign
+            text = self._write(inputs[0], own, when) + form.sign
         elif form.form == "prefix":
-            text = form.sign + self._write(inputs[0], max(own, 3))  # -(1 mod 2) is not (-1) mod 2
+            text = form.sign + self._write(inputs[0], max(own, 3), when)  # -(1 mod 2) is not (-1) mod 2
         else:
-            return f"{form.sign}({', '.join(self._write(i, 0) for i in inputs)})"
+            return f"{form.sign}({', '.join(self._write(i, 0, when) for i in inputs)})"
         return text if own > floor else f"({text})"
 
 

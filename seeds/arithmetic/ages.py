@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class Ages(Template):
+    version = 2
+
     people = Names(2)
     now = Integer(3, 9, harder=(6, 16))
     later = Integer(2, 5, harder=(2, 9))
@@ -27,9 +29,9 @@ class Ages(Template):
     def solve(self, t: Trace, now: Quantity, later: Quantity, years: Quantity) -> Quantity:
         t.say("Let a be the age of {people[1]} now. Then {people[0]} is now {now} × a years old.")
         t.say("In {years} years: {now} × a + {years} = {later} × (a + {years}).")
-        right = t.step("The multiple of {years} on the right is {}.", later * years, role="form_equation")
-        gap = t.step("Taking {years} from both sides leaves {} there.", right - years)
-        times = t.step("Taking {later} × a from both sides leaves a times {} on the left.", now - later)
+        right = t.step("Multiplied out, the number on the right is {}.", later * years, role="form_equation")
+        gap = t.step("Taking {years} from both sides leaves the number {} on the right.", right - years)
+        times = t.step("Taking {later} × a from both sides leaves the multiple of a on the left with the factor {}.", now - later)
         young = t.step("So {people[1]} is a = {} years old.", gap / times, role="solve_linear")
         t.let("a", young)
         return t.step("{people[0]} is {} years old now.", now * young, role="compare_relation")

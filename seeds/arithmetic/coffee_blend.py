@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class CoffeeBlend(Template):
+    version = 2
+
     seller = Name()
     goods = Choice("coffee", "tea", "spice", "incense")
     parts = Integer(2, 7, harder=(5, 15))
@@ -33,7 +35,7 @@ class CoffeeBlend(Template):
         whole = t.step("The blend weighs {}.", weight + other_weight)
         t.say("The amounts differ, so the plain mean of the two prices would be wrong.")
         worth = t.step("The whole blend is worth {}.", first + second)
-        return t.step("One kilogram of it should cost {}.", worth / whole, role="weighted_mean")
+        return t.step("So the blend should cost {}.", worth / whole, role="weighted_mean")
 
     def check(self, weight: int, other_weight: int, dear: int, cheap: int) -> int:
         # At the right price, what the dear sort loses is what the cheap sort gains.

@@ -6,7 +6,9 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class Dilution(Template):
-    liquid = Choice(("fruit syrup", "sugar"), ("brine", "salt"), ("cleaning concentrate", "soap"), ("vinegar", "acid"))
+    version = 2
+
+    liquid = Choice(("fruit syrup", "sugar"), ("antifreeze", "glycol"), ("cleaning concentrate", "soap"), ("acid cleaner", "acid"))
     amount = Integer(20, 600, unit="kg", harder=(601, 5000))
     strong = Integer(15, 80, step=5)
     weak = Integer(5, 40, step=5)
@@ -16,7 +18,7 @@ class Dilution(Template):
         "until the mixture is {weak}% {liquid[1]} by weight."
     )
     question = "How many kilograms of water are added?"
-    result_text = "Exactly {answer} kg of water are added."
+    result_text = "The amount of water added is exactly {answer} kg."
 
     def where(self, amount: int, strong: int, weak: int) -> bool:
         added = amount * (strong - weak)

@@ -6,8 +6,10 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class SharedPrize(Template):
+    version = 2
+
     people = Names(3)
-    cause = Choice("painted a fence", "ran a market stall", "dug a well", "translated a book", "repaired a roof")
+    cause = Choice("painted a fence", "ran a market stall", "dug a pond", "translated a brochure", "repaired a roof")
     one = Integer(2, 9, unit="h", harder=(11, 40))
     two = Integer(2, 9, unit="h", harder=(11, 40))
     three = Integer(2, 9, unit="h", harder=(11, 40))
@@ -25,7 +27,7 @@ class SharedPrize(Template):
 
     def solve(self, t: Trace, one: Quantity, two: Quantity, three: Quantity, total: Quantity) -> Quantity:
         hours = t.step("Together they worked {}.", t.apply("sum", one, two, three))
-        per_hour = t.step("So each hour stands for {}.", total / hours, role="ratio_split")
+        per_hour = t.step("So the pay is {}.", total / hours, role="ratio_split")
         most = t.step("The largest share belongs to {} of work.", t.apply("max", one, two, three))
         least = t.step("The smallest belongs to {}.", t.apply("min", one, two, three))
         large = t.step("The largest share is {}.", most * per_hour, role="ratio_split")

@@ -8,6 +8,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class Committee(Template):
+    version = 2
+
     groups = Choice(
         ("teachers", "parents", "school board"),
         ("violinists", "cellists", "programme committee"),
@@ -32,8 +34,8 @@ class Committee(Template):
     def solve(self, t: Trace, few: Quantity, many: Quantity, size: Quantity) -> Quantity:
         people = t.step("There are {} people to choose from.", few + many)
         every = t.step("Without the condition there are {} choices.", t.apply("binom", people, size))
-        without = t.step("Of these, {} take only {groups[1]}.", t.apply("binom", many, size))
-        t.say("All the others have at least one of the {groups[0]}.")
+        without = t.step("The number of choices of {groups[1]} only is {}.", t.apply("binom", many, size))
+        t.say("All other choices have at least one of the {groups[0]}.")
         return t.step("That leaves {} ways.", every - without, role="count_complement")
 
     def check(self, few: int, many: int, size: int) -> int:

@@ -8,6 +8,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class LetterTiles(Template):
+    version = 2
+
     owner = Name()
     letters = Choice(("A", "K"), ("E", "N"), ("O", "T"), ("I", "S"), ("U", "R"), ("B", "D"))
     some = Integer(2, 5, harder=(4, 9))
@@ -29,7 +31,7 @@ class LetterTiles(Template):
         orders = t.step("If all were different, they could be laid in {} ways.", t.apply("factorial", tiles))
         t.say("Exchanging equal tiles among themselves changes nothing.")
         first = t.step("The tiles with {letters[0]} can be exchanged in {} ways.", t.apply("factorial", some))
-        second = t.step("Those with {letters[1]} can be exchanged in {} ways.", t.apply("factorial", others))
+        second = t.step("The tiles with {letters[1]} can be exchanged in {} ways.", t.apply("factorial", others))
         alike = t.step("So each row has been counted {} times.", first * second)
         return t.step("The number of different rows is {}.", orders / alike, role="multinomial")
 

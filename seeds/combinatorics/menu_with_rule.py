@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class MenuWithRule(Template):
+    version = 2
+
     place = Choice("canteen", "restaurant", "cruise ship", "mountain hut")
     starters = Integer(3, 9, harder=(10, 25))
     fish_starters = Integer(2, 6, harder=(3, 15))
@@ -34,7 +36,7 @@ class MenuWithRule(Template):
         sweets: Quantity,
     ) -> Quantity:
         pairs = t.step("Starter and main course can be paired in {} ways.", starters * mains, role="count_product")
-        bad = t.step("Of these, {} pair fish with cheese.", fish_starters * cheese_mains, role="count_product")
+        bad = t.step("The number of pairs of fish with cheese is {}.", fish_starters * cheese_mains, role="count_product")
         allowed = t.step("That leaves {} pairs.", pairs - bad, role="count_complement")
         return t.step("With each goes any dessert, so there are {} menus.", allowed * sweets, role="count_product")
 

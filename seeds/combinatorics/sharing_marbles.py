@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class SharingMarbles(Template):
+    version = 2
+
     things = Choice("marbles", "stickers", "walnuts", "gold coins", "balloons")
     total = Integer(12, 60, harder=(61, 150))
     children = Integer(3, 6, harder=(4, 8))
@@ -25,7 +27,7 @@ class SharingMarbles(Template):
         fixed = t.step("Give every child the minimum first; that takes {} {things}.", children * least)
         free = t.step("The other {} can go to anybody.", total - fixed)
         bars = t.step(
-            "Lay them in a row; {} bars between them divide the row into the children's shares.", children - 1
+            "Lay the rest in a row; {} bars divide the row into the children's shares.", children - 1
         )
         places = t.step("With the bars there are {} places.", free + bars)
         t.say("A way of sharing is a choice of the places where the bars stand.")

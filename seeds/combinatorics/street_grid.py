@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class StreetGrid(Template):
+    version = 2
+
     walker = Name()
     east = Integer(4, 10, harder=(9, 14))
     north = Integer(4, 10, harder=(9, 14))
@@ -30,9 +32,9 @@ class StreetGrid(Template):
         every = t.step("Without the closure there are {} routes.", t.apply("binom", east + north, east))
         to = t.apply("binom", closed_east + closed_north, closed_east)
         to = t.step("From the start to the closed crossing lead {} routes.", to)
-        across = t.step("From there to the goal, the number of blocks east is {}.", east - closed_east)
-        up = t.step("The number of blocks north is {}.", north - closed_north)
-        on = t.step("So {} routes lead on from it.", t.apply("binom", across + up, across))
+        across = t.step("From the closed crossing to the goal, the number of blocks east is {}.", east - closed_east)
+        up = t.step("From the closed crossing to the goal, the number of blocks north is {}.", north - closed_north)
+        on = t.step("So {} routes lead on from the closed crossing to the goal.", t.apply("binom", across + up, across))
         through = t.step("Hence {} routes pass through the closed crossing.", to * on, role="count_product")
         return t.step("The routes that avoid it number {}.", every - through, role="count_complement")
 

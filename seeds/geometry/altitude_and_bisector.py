@@ -8,6 +8,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class AltitudeAndBisector(Template):
+    version = 2
+
     points = Choice("ABCDE", "PQRST", "KLMNO", "FGHIJ")
     wide = Integer(59, 88, easier=(60, 80), unit="°")
     narrow = Integer(12, 58, easier=(30, 50), unit="°")
@@ -24,11 +26,8 @@ class AltitudeAndBisector(Template):
         return (wide - narrow) % 2 == 0
 
     def solve(self, t: Trace, wide: Quantity, narrow: Quantity) -> Quantity:
-        top = t.step(
-            "The angles of the triangle add up to 180°, so the one at {points[0]} is {}.",
-            180 - wide - narrow,
-            role="angle_relation",
-        )
+        t.say("The angles of the triangle add up to 180°.")
+        top = t.step("The angle at {points[0]} is {}.", 180 - wide - narrow, role="angle_relation")
         half = t.step("The bisector makes an angle of {} with each of its sides.", top / 2, role="angle_relation")
         t.say("Triangle {points[0]}{points[1]}{points[3]} has a right angle at {points[3]}.")
         side = t.step(

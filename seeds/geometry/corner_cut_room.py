@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class CornerCutRoom(Template):
+    version = 2
+
     owner = Name()
     length = Integer(6, 16, unit="m", harder=(17, 60))
     width = Integer(5, 14, unit="m", harder=(15, 50))
@@ -35,9 +37,9 @@ class CornerCutRoom(Template):
     ) -> Quantity:
         t.say("Cut the L along the inner wall that is {cut_width} m long, into two rectangles.")
         rest = t.step("Beside the stairwell, a piece of {} of the length remains.", length - cut_length)
-        full = t.step("There the shop has its full width, an area of {}.", rest * width, role="area_split")
-        narrow = t.step("In front of the stairwell its width is {}.", width - cut_width)
-        strip = t.step("That part has an area of {}.", cut_length * narrow, role="area_split")
+        full = t.step("Beside the stairwell the shop has its full width, and an area of {}.", rest * width, role="area_split")
+        narrow = t.step("In front of the stairwell, the width of the shop is {}.", width - cut_width)
+        strip = t.step("The part in front of the stairwell has an area of {}.", cut_length * narrow, role="area_split")
         area = t.step("Together that is {}.", full + strip)
         return t.step("The flooring costs {}.", area * price)
 

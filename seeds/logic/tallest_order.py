@@ -22,6 +22,8 @@ def _clues(people: tuple[Person, ...], order: tuple[int, ...], flips: str, word:
 
 
 class TallestOrder(Template):
+    version = 2
+
     people = Names(5)
     order = Shuffle(4)
     flips = Choice("+-+-", "-+-+", "++--", "--++", "+--+", "-++-", "+++-", "---+")
@@ -31,7 +33,7 @@ class TallestOrder(Template):
     superlative = Derived(lambda word: WORDS[word][2])
 
     facts = "This is known about five friends. {clues}"
-    question = "Who of the five is the {place} {superlative}?"
+    question = "Which of the five is the {place} {superlative}?"
 
     def where(self, order: tuple[int, ...]) -> bool:
         return order != (0, 1, 2, 3)

@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class Carousel(Template):
+    version = 2
+
     place = Choice("hooks of a round conveyor", "lockers around a round hall", "posts around a lake")
     size = Integer(23, 90, harder=(91, 260))
     stride = Integer(5, 40, harder=(23, 120), maskable=False)
@@ -33,7 +35,9 @@ class Carousel(Template):
             quotient, rest = high // low, high % low
             text = t.state(quotient)
             t.step("Divide {high} by {low}: {text}, remainder {}.", rest, high=high, low=low, text=text)
-            before, now = now, t.step("Modulo {size} this is {stride} times {}.", before - quotient * now)
+            factor = before - quotient * now
+            t.step("Modulo {size}, {stride} leaves {rest} when multiplied by {}.", factor, rest=rest)
+            before, now = now, factor
             high, low = low, rest
         inverse = t.step("So the inverse of {stride} is {}.", now % size, role="modinv")
         t.step("Indeed {}.", stride * inverse % size, role="verify")

@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class FlashingBeacons(Template):
+    version = 2
+
     place = Choice("harbour", "lake", "reef", "bay")
     first = Integer(4, 14, unit="s", harder=(9, 30))
     second_one = Integer(6, 20, unit="s", harder=(12, 45))
@@ -23,10 +25,11 @@ class FlashingBeacons(Template):
 
     def solve(self, t: Trace, first: Quantity, second_one: Quantity, third: Quantity) -> Quantity:
         t.say("A beacon flashes whenever the time passed is a multiple of its interval.")
-        t.say("So the least common multiple is wanted; it is the product divided by the greatest common divisor.")
-        common = t.step("For the first two intervals, this divisor is {}.", t.apply("gcd", first, second_one))
-        both = t.step("So these two flash together every {}.", first * (second_one / common), role="lcm")
-        rest = t.step("This and the third interval have the greatest common divisor {}.", t.apply("gcd", both, third))
+        t.say("So the least common multiple is wanted.")
+        t.say("For two numbers it is their product divided by their greatest common divisor.")
+        common = t.step("The first two intervals have the greatest common divisor {}.", t.apply("gcd", first, second_one))
+        both = t.step("So the first two beacons flash together every {}.", first * (second_one / common), role="lcm")
+        rest = t.step("This time and the third interval have the greatest common divisor {}.", t.apply("gcd", both, third))
         return t.step("So all three flash together again after {}.", both * (third / rest), role="lcm")
 
     def check(self, first: int, second_one: int, third: int) -> int:

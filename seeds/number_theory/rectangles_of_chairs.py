@@ -8,6 +8,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class RectanglesOfChairs(Template):
+    version = 2
+
     thing = Choice("chairs", "seedlings", "beehives", "solar panels", "flower pots")
     twos = Integer(1, 4, harder=(2, 6))
     threes = Integer(0, 3, harder=(0, 4))
@@ -17,7 +19,7 @@ class RectanglesOfChairs(Template):
     total = Derived(lambda twos, threes, prime, power, other: 2**twos * 3**threes * prime**power * other)
 
     facts = (
-        "All of {total} {thing} are arranged in a rectangle of equal rows. A single row or a single column is allowed, "
+        "All {total} {thing} are arranged in a rectangle of equal rows. A single row or a single column is allowed, "
         "and 3 rows of 4 would count as different from 4 rows of 3."
     )
     question = "How many different rectangles are possible?"
@@ -46,7 +48,7 @@ class RectanglesOfChairs(Template):
             whole, ways = whole * factor, ways * choice
         t.step("So the factorisation is {}.", whole, role="factorise")
         t.say("A divisor takes each prime from 0 times up to as often as it stands there.")
-        return t.step("That gives {} divisors, and so many rectangles.", ways, role="tau")
+        return t.step("That gives {} divisors, and as many rectangles.", ways, role="tau")
 
     def check(self, total: int) -> int:
         root = isqrt(total)

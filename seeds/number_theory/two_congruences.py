@@ -8,6 +8,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class TwoCongruences(Template):
+    version = 2
+
     small = Integer(4, 12, easier=(3, 8), harder=(13, 40), maskable=False)
     left = Integer(2, 11, easier=(2, 7), harder=(2, 39))
     large = Integer(4, 15, easier=(5, 12), harder=(14, 50), maskable=False)
@@ -24,7 +26,7 @@ class TwoCongruences(Template):
         return gcd(small, large) == 1 and left < small and over < large and left != over
 
     def solve(self, t: Trace, small: Quantity, left: Quantity, large: Quantity, over: Quantity) -> Quantity:
-        t.say("The number is {left} + {small} × k for some whole number k, and it leaves {over} modulo {large}.")
+        t.say("The number is {left} + {small} × k for some whole number k, and it leaves the remainder {over} modulo {large}.")
         t.say("So {small} × k must leave the same remainder as {over} - {left} modulo {large}.")
         gap = t.step("That remainder is {}.", (over - left) % large, role="mod_reduce")
         inverse = t.step("The inverse of {small} modulo {large} is {}.", t.apply("modinv", small, large), role="modinv")

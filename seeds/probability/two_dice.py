@@ -8,6 +8,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class TwoDice(Template):
+    version = 2
+
     player = Name()
     small = Integer(4, 12, harder=(10, 20))
     large = Integer(6, 20, harder=(12, 30))
@@ -31,7 +33,7 @@ class TwoDice(Template):
         )
         least = t.apply("max", 1, total - large)
         least = t.step("So the small die shows at least {}.", least)
-        most = t.step("It shows at most {}.", t.apply("min", small, total - 1))
+        most = t.step("The small die shows at most {}.", t.apply("min", small, total - 1))
         good = t.step("The number of favourable pairs is {}.", most - least + 1)
         return t.step("The probability is {}.", good / pairs, role="prob_ratio")
 

@@ -11,6 +11,8 @@ from dsgen.seeds.tables._markdown import table
 
 
 class BestQuarter(Template):
+    version = 2
+
     family = "data"
 
     branches = Choice(
@@ -48,7 +50,7 @@ class BestQuarter(Template):
         lead = t.step("The lead is {}.", totals[best] - totals[second], role="compare")
         names = t.const(tuple(branches))
         leader = t.apply("item", names, t.apply("argmax", *totals), role="compare")
-        return t.step("The answer is {}.", t.apply("tuple", leader, lead))
+        return t.step("So the pair asked for is {}.", t.apply("tuple", leader, lead))
 
     def check(self, branches: tuple[str, ...], sold: tuple[int, ...]) -> tuple[str, int]:
         # Lead over each rival, quarter by quarter.

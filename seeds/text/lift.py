@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from random import Random
 
+from dsgen.seeds.text.lift_check import Check
 from dsgen.seeds.text.lift_domain import parameter_of
 from dsgen.seeds.text.lift_expr import Const, Expr, Param, Result, map_leaves
 from dsgen.seeds.text.lift_guards import fixed_by_relations, guards_of
@@ -30,6 +32,7 @@ _LEAST_CHILDREN = 3
 __all__ = ["PROFILES", "STAGES", "Lift", "LiftStep", "NotLifted", "Parameter", "Slot", "draw_values", "lift"]
 
 
+@lru_cache(maxsize=1024)
 def lift(question: str, answer: str) -> Lift | NotLifted:
     """The record as a program, or the last stage of :data:`STAGES` that it reached and why it stopped there."""
     try:
@@ -40,16 +43,20 @@ def lift(question: str, answer: str) -> Lift | NotLifted:
 
 def draw_values(lifted: Lift, profile: str, rng: Random, tries: int = _TRIES) -> dict[str, Fraction] | None:
     """Random admissible values that differ from the record's own; ``None`` when none is found."""
-    originals = lifted.originals
+    parts = _draw(lifted.check, PROFILES.index(profile), rng, tries)
+    return None if parts is None else lifted.check.fractions(parts)
+
+
+def _draw(check: Check, place: int, rng: Random, tries: int) -> list[int] | None:
+    spans = [(i, grid.ranges[place], grid) for i, grid in enumerate(check.grids) if grid.ranges[place]]
     for attempt in range(tries):
-        values = dict(originals)
-        for p in lifted.parameters:
-            domain = p.domain(profile)
+        parts = check.original.copy()
+        for i, span, _ in spans:
             # Divisibility between several numbers is rare by chance: later attempts change fewer of them.
-            if domain.size > 0 and (attempt < tries // 3 or rng.random() < 0.5):
-                values[p.name] = domain.at(rng.randrange(domain.size))
-        if values != originals and lifted.admissible(values) is None:
-            return values
+            if attempt < tries // 3 or rng.random() < 0.5:
+                parts[i] = span[rng.randrange(len(span))]
+        if parts != check.original and all(grid.holds(parts[i]) for i, _, grid in spans) and check.holds(parts):
+            return parts
     return None
 
 
@@ -97,12 +104,12 @@ def _assemble(
 def _has_children(lifted: Lift, wanted: int) -> bool:
     """Whether a short search finds so many different admissible values."""
     rng = Random(lifted.render_question(lifted.originals))  # noqa: S311 - the same record is always judged the same way
-    found: set[tuple[Fraction, ...]] = set()
+    found: set[tuple[int, ...]] = set()
     for _ in range(6 * wanted):
-        values = draw_values(lifted, "same", rng, tries=200)
-        if values is None:
+        parts = _draw(lifted.check, PROFILES.index("same"), rng, 200)
+        if parts is None:
             return False
-        found.add(tuple(values.values()))
+        found.add(tuple(parts))
         if len(found) >= wanted:
             return True
     return False

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, NamedTuple
 
+from dsgen.seeds.text.lift_check import Check
 from dsgen.seeds.text.lift_expr import (
     Binary,
     Const,
@@ -20,6 +22,7 @@ from dsgen.seeds.text.lift_expr import (
     write,
 )
 from dsgen.seeds.text.lift_numerals import Style, decimal_places, says_an, write_number
+from dsgen.seeds.text.lift_space import LiftSpace
 
 Values = Mapping[str, Fraction]
 PROFILES = ("easier", "same", "harder")
@@ -113,7 +116,7 @@ class NotLifted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lift:
     """A record as a program over its parameters. All methods are pure."""
 
@@ -121,6 +124,25 @@ class Lift:
     parameters: tuple[Parameter, ...]
     steps: tuple[LiftStep, ...]
     guards: Guards
+
+    @cached_property
+    def check(self) -> Check:
+        """The guards, compiled: as :meth:`admissible` judges, without a reason."""
+        return Check(self)
+
+    @cached_property
+    def _spaces(self) -> dict[str, LiftSpace]:
+        return {}
+
+    def space(self, profile: str) -> LiftSpace:
+        """The admissible values of a profile but the record's own, made once."""
+        space = self._spaces.get(profile)
+        if space is None:
+            space = self._spaces[profile] = LiftSpace(self.check, PROFILES.index(profile))
+        return space
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @property
     def originals(self) -> dict[str, Fraction]:

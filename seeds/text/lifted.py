@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -14,29 +13,11 @@ from dsgen.pipeline.core.exact import Exact, plain
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.problem import Part, Problem, Tier
 from dsgen.pipeline.core.program import Values
-from dsgen.pipeline.core.space import Domain, Space
 from dsgen.pipeline.core.trace import Quantity, Trace
 from dsgen.seeds.text.lift_expr import Const, Expr, ExpressionError, Param, Result
 from dsgen.seeds.text.lift_model import PROFILES, Lift
 
 _OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
-_ENUMERABLE = 2_000
-_PROBES = 256
-_MORE_PROBES = 2_048
-_MISS = 1e-6
-
-
-class SpanDomain(Domain):
-    """The values of one parameter of a lift."""
-
-    def __init__(self, spans: Mapping[str, Sequence[Exact]]) -> None:
-        self.spans = spans
-
-    def size(self, profile: str) -> int:
-        return len(self.spans[profile])
-
-    def at(self, profile: str, position: int) -> Exact:
-        return self.spans[profile][position]
 
 
 class LiftedProgram:
@@ -51,7 +32,6 @@ class LiftedProgram:
     def __init__(self, name: str, lifted: Lift) -> None:
         self.id = name
         self.lift = lifted
-        self._spaces: dict[str, Space] = {}
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self), (self.id, self.lift)
@@ -62,7 +42,7 @@ class LiftedProgram:
 
     def capacity(self, profile: str) -> int:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
-        return self._space(profile).capacity + (profile == "same")
+        return self.lift.space(profile).capacity + (profile == "same")
 
     def draw(self, profile: str, slot: int, key: Key) -> Values | None:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
@@ -70,7 +50,7 @@ class LiftedProgram:
             if slot == 0:
                 return self.original()
             slot -= 1
-        return self._space(profile).draw(slot, key.child("space", self.id, profile))
+        return self.lift.space(profile).draw(slot, key.child("space", self.id, profile))
 
     def pose(self, values: Values, like: Problem) -> Problem:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
@@ -113,13 +93,18 @@ class LiftedProgram:
 
     def domain(self, name: str, values: Values) -> Sequence[Exact]:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
-        spans = self._spans(name)
-        holding = [spans[profile] for profile in PROFILES if values[name] in spans[profile]]
-        return min(holding, key=len) if holding else (values[name],)
+        check = self.lift.check
+        grid = check.grids[check.names.index(name)]
+        parts = grid.count(values[name])
+        holding = [span for place in range(len(PROFILES)) if parts in (span := grid.choices(place))]
+        if not holding:
+            return (values[name],)
+        found = min(holding, key=len)
+        return found if grid.parts == 1 else tuple(grid.value(p) for p in found)
 
     def admissible(self, values: Values) -> bool:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
-        return self.lift.admissible(_fractions(values)) is None
+        return self.lift.check.admits(values)
 
     def facts_parts(self, values: Values, hidden: Mapping[str, str]) -> list[Part]:
         """The whole text with its question: the numbers of a story often stand in the question itself."""
@@ -134,45 +119,6 @@ class LiftedProgram:
     def meaning(self, name: str) -> str:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
         return ""
-
-    def _spans(self, name: str) -> dict[str, Sequence[Exact]]:
-        parameter = next(p for p in self.lift.parameters if p.name == name)
-        found: dict[str, Sequence[Exact]] = {}
-        for profile in PROFILES:
-            span = parameter.domain(profile)
-            found[profile] = tuple(plain(span.at(i)) for i in range(span.size)) or (plain(parameter.value),)
-        return found
-
-    def _space(self, profile: str) -> Space:
-        space = self._spaces.get(profile)
-        if space is None:
-            space = self._spaces[profile] = self._make_space(profile)
-        return space
-
-    def _make_space(self, profile: str) -> Space:
-        """Like :meth:`Space.of` with fewer probes, for programs of which a run makes thousands."""
-        names = tuple(p.name for p in self.lift.parameters)
-        domains = tuple(SpanDomain(self._spans(name)) for name in names)
-        sizes = tuple(d.size(profile) for d in domains)
-        total = math.prod(sizes)
-        whole = Space(names, domains, sizes, profile, total, total, self._differs, names, None)
-        if total <= _ENUMERABLE:
-            accepted = tuple(i for i in range(total) if whole.admits(whole.decode(i)))
-            capacity = len(accepted)
-            return Space(names, domains, sizes, profile, total, capacity, self._differs, names, accepted)
-        probe = Key.of("space", self.id, profile).permutation(total)
-        hits = sum(whole.admits(whole.decode(probe[i])) for i in range(_PROBES))
-        rate = hits / _PROBES
-        if hits < 3:
-            # Where several numbers must divide each other, admissible values are rare.
-            hits = sum(whole.admits(whole.decode(probe[i])) for i in range(min(_MORE_PROBES, total)))
-            rate = hits / min(_MORE_PROBES, total)
-        tries = 1 if rate == 1 else math.ceil(math.log(_MISS) / math.log(1 - rate)) if hits else total
-        return Space(names, domains, sizes, profile, total, total // tries if hits else 0, self._differs, names, None)
-
-    def _differs(self, *values: Exact) -> bool:
-        named = {p.name: value for p, value in zip(self.lift.parameters, values, strict=True)}
-        return named != self.original() and self.admissible(named)
 
 
 def _fractions(values: Values) -> dict[str, Fraction]:

@@ -1,0 +1,191 @@
+"""The admissible values of a lift as a space: slot → values, without replacement.
+
+The parameters are joined one by one, and each guard is asked as soon as its parameters are there, for all assignments
+at once. Most spaces end as the table of all their admissible assignments. Where that would be too long, the table of
+the first parameters and the domains of the others are a product, drawn from as :mod:`dsgen.pipeline.core.space` does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dsgen.pipeline.core.exact import Exact
+from dsgen.pipeline.core.keys import Key
+from dsgen.seeds.text.lift_check import LINEAR, PRODUCT, Check, Instruction
+
+_LONGEST = 50_000
+"""No join is longer than this before its guards are asked."""
+_PROBES = (128, 1_024, 8_192)
+_HITS = 8
+"""With fewer hits among the first probes, more are made."""
+_MISS = 1e-6
+
+Column = Any
+"""The values of a register for many assignments: an array, of machine integers where they are long enough."""
+
+
+class LiftSpace:
+    """The space of one profile; ``capacity`` is exact or a safe lower estimate."""
+
+    def __init__(self, check: Check, place: int) -> None:
+        self.check = check
+        self.original = tuple(check.original)
+        self._columns: dict[int, Column] = dict(check.constants)
+        self._left = list(check.program)
+        self._joined = 0
+        self._order: list[int] = []
+        self.rows = 1
+        self.factors = self._join(place)
+        """The domains of the parameters that are not in the table."""
+        self.exact = not self.factors and check.complete
+        self.total = self.rows * math.prod(len(f) for f in self.factors.values())
+        table = {i: self._columns[i] for i in self._order}
+        if self.exact:
+            own = np.ones(self.rows, bool)
+            for i, column in table.items():
+                own &= column == self.original[i]
+            table = {i: c[~own] for i, c in table.items()}
+            self.total -= int(own.sum())
+        self.capacity = self.total if self.exact else self._estimate()
+        self.table = {i: _packed(column) for i, column in table.items()}
+        del self._columns, self._left
+
+    def draw(self, slot: int, key: Key) -> dict[str, Exact] | None:
+        """The values of a slot; ``None`` when none of the slot's positions is admissible.
+
+        Raises:
+            IndexError: the slot is not below the capacity.
+        """
+        if not 0 <= slot < self.capacity:
+            raise IndexError(f"slot {slot} of a space with capacity {self.capacity}")
+        order = key.permutation(self.total)
+        if self.exact:
+            return self.check.values(self._at(order[slot]))
+        for position in range(slot, self.total, self.capacity):
+            parts = self._at(order[position])
+            if self._holds(parts):
+                return self.check.values(parts)
+        return None
+
+    def _at(self, position: int) -> tuple[int, ...]:
+        """The parts at a position of table and factors."""
+        parts = [0] * len(self.original)
+        position, row = divmod(position, self.rows)
+        for i, column in self.table.items():
+            parts[i] = int(column[row])
+        for i, factor in self.factors.items():
+            position, digit = divmod(position, len(factor))
+            parts[i] = int(factor[digit])
+        return tuple(parts)
+
+    def _holds(self, parts: tuple[int, ...]) -> bool:
+        written = all(self.check.grids[i].holds(parts[i]) for i in self.factors)
+        return parts != self.original and written and self.check.holds(parts)
+
+    def _join(self, place: int) -> dict[int, Sequence[int]]:
+        """Put parameters into the table while it is short enough; the domains of the others."""
+        domains: dict[int, Sequence[int]] = {}
+        kind: Any = object if self.check.wide else np.int64
+        for i, grid in enumerate(self.check.grids):
+            domain: Any = grid.choices(place)
+            if len(domain) <= _LONGEST:
+                domain = np.array(domain, kind)
+                if grid.never_whole:
+                    domain = domain[(domain % grid.parts != 0) | (domain == grid.original)]
+                mine = [g for g in self._left if g.needs == 1 << i]
+                domain = run(mine, {**self.check.constants, i: domain})[i]
+            domains[i] = domain
+        while domains:
+            chosen = min(domains, key=lambda i: (-self._answered(i), len(domains[i])))
+            if self.rows * len(domains[chosen]) > _LONGEST:
+                chosen = min(domains, key=lambda i: len(domains[i]))
+            if self.rows * len(domains[chosen]) > _LONGEST:
+                break
+            self._cross(chosen, domains.pop(chosen))
+        return domains
+
+    def _answered(self, parameter: int) -> int:
+        """How many guards can be asked once the parameter is joined."""
+        joined = self._joined | 1 << parameter
+        return sum(1 for g in self._left if not g.needs & ~joined and g.needs.bit_count() > 1)
+
+    def _cross(self, parameter: int, domain: Column) -> None:
+        fixed, rows = self.check.constants, self.rows
+        columns: dict[int, Column] = {
+            i: c if i in fixed else np.repeat(c, len(domain)) for i, c in self._columns.items()
+        }
+        columns[parameter] = np.tile(domain, rows)
+        self._joined |= 1 << parameter
+        self._order.append(parameter)
+        ready = [g for g in self._left if not g.needs & ~self._joined]
+        self._left = [g for g in self._left if g.needs & ~self._joined]
+        self._columns = run(ready, columns)
+        self.rows = len(self._columns[parameter])
+
+    def _estimate(self) -> int:
+        """As many tries per slot as make an empty slot a one-in-a-million event."""
+        if not self.total:
+            return 0
+        probe = Key.of("space", self.total).permutation(self.total)
+        hits = seen = 0
+        for count in _PROBES:
+            seen = min(count, self.total)
+            hits = self._hits([probe[i] for i in range(seen)])
+            if hits >= _HITS:
+                break
+        if hits == seen:
+            return self.total
+        return self.total // math.ceil(math.log(_MISS) / math.log(1 - hits / seen)) if hits else 0
+
+    def _hits(self, positions: list[int]) -> int:
+        """How many of the positions are admissible."""
+        columns: dict[int, Column] = {}
+        rows = np.array([p % self.rows for p in positions])
+        rest = [p // self.rows for p in positions]
+        for i, column in self._columns.items():
+            columns[i] = column if i in self.check.constants else column[rows]
+        for i, factor in self.factors.items():
+            columns[i] = np.array([int(factor[p % len(factor)]) for p in rest], object if self.check.wide else np.int64)
+            rest = [p // len(factor) for p in rest]
+        found = run(self._left, columns)
+        parts = zip(*(found[i].tolist() for i in range(len(self.original))), strict=True)
+        if self.check.complete and all(isinstance(f, np.ndarray) for f in self.factors.values()):
+            return sum(1 for p in parts if p != self.original)
+        return sum(1 for p in parts if self._holds(p))
+
+
+def run(program: Sequence[Instruction], columns: Mapping[int, Column]) -> dict[int, Column]:
+    """The columns of all registers after the instructions, for the assignments that keep every guard."""
+    made = dict(columns)
+    for op, to, a, x, b, y, divide, low, high, _ in program:
+        good: Any = None
+        if op == LINEAR:
+            n = made[a] * x + made[b] * y if y else made[a] * x
+        elif op == PRODUCT:
+            n = made[a] * made[b]
+        else:
+            above, below = made[a] * x, made[b] * y
+            n = above // below
+            good = n * below == above
+        if divide != 1:
+            above, n = n, n // divide
+            good = n * divide == above
+        if low is not None:
+            good = n >= low if good is None else good & (n >= low)
+        if high is not None:
+            good = n <= high if good is None else good & (n <= high)
+        made[to] = n
+        if good is not None and not good.all():
+            made = {i: c if isinstance(c, int) else c[good] for i, c in made.items()}
+    return made
+
+
+def _packed(column: Column) -> Column:
+    """The same numbers in less memory."""
+    if column.dtype == object or not len(column):
+        return column
+    return column.astype(np.min_scalar_type(int(column.max())))
