@@ -135,6 +135,7 @@ def _statement(hidden: Hidden, preimage: Preimage, symbol: str) -> tuple[Part, .
         return NotApplicable("leak")
     if not any(re.search(rf"(?<![A-Za-z_]){symbol}(?![A-Za-z_])", part.content) for part in parts):
         return NotApplicable("not_shown")
+    parts = [Part(p.kind, _with_articles(p.content, symbol)) if p.kind == "text" else p for p in parts]
     bounds = _bounds(symbol, hidden.domain) if preimage.bounded or any(p.kind == "code" for p in parts) else ""
     meaning = program.meaning(name)
     what = f"{symbol}, {meaning}" if meaning else symbol
@@ -146,6 +147,11 @@ def _statement(hidden: Hidden, preimage: Preimage, symbol: str) -> tuple[Part, .
     if parts and parts[-1].kind == "text":
         return (*parts[:-1], Part("text", f"{parts[-1].content} {tail}"))
     return (*parts, Part("text", tail))
+
+
+def _with_articles(text: str, symbol: str) -> str:
+    """The text with "an x-page book" for "a x-page book"."""
+    return re.sub(rf"\b([Aa])n? (?={symbol}\b)", r"\1n " if symbol in "xn" else r"\1 ", text)
 
 
 def _solution(hidden: Hidden, preimage: Preimage, symbol: str) -> Derivation:

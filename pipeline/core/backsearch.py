@@ -91,7 +91,9 @@ def by_residues(work: Backward, way: Route, known: Quantity, fitting: Sequence[E
         work.say(f"So {times(slope.value, symbol)} must leave the remainder {show(target.value)} modulo {m}.")
     else:
         target = work.make("mod", (work.make("sub", (known, rest), ()), modulus), ())
-        work.say(f"So {times(slope.value, symbol)} must leave the remainder {work.equation(target)} modulo {m}.", target)
+        work.say(
+            f"So {times(slope.value, symbol)} must leave the remainder {work.equation(target)} modulo {m}.", target
+        )
     common = work.make("gcd", (slope, modulus), ())
     if common.value == 1:
         small = modulus
@@ -182,8 +184,6 @@ def _follow(work: Backward, end: int, modulus: Quantity) -> tuple[Quantity, Quan
             tape.stated.add(rest.index)
         lines[index] = (slope, rest)
     return lines[end]
-
-
 
 
 def _do(work: Backward, op: str, left: Quantity, right: Quantity) -> Quantity:

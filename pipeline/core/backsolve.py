@@ -77,8 +77,8 @@ def _undo_one(work: Backward, undo: Undo, known: Quantity) -> Quantity:
     elif op == "neg":
         known = work.make("neg", (known,), unit, role)
     elif op == "sub":
-        known = work.more(known, others[0], unit, role) if undo.position == 0 else work.less(
-            others[0], known, unit, role
+        known = (
+            work.more(known, others[0], unit, role) if undo.position == 0 else work.less(others[0], known, unit, role)
         )
     elif op == "mul" or (op == "div" and undo.position == 1):
         pair = (known, others[0]) if op == "mul" else (others[0], known)

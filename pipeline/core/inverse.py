@@ -7,7 +7,7 @@ solved. Every move is one to one, so the value that comes out is the only one, o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import gcd
 from typing import Any, Literal, NamedTuple
@@ -73,15 +73,27 @@ def agrees(derivation: Derivation, leaves: frozenset[int], value: Exact, other: 
     return values is not None and all(v == t.value for v, t in zip(values, other.nodes, strict=True))
 
 
-def outcome(derivation: Derivation, leaves: frozenset[int], value: Exact) -> Exact | None:
-    """What the DAG gives with another value in its leaves; ``None`` when it cannot be executed."""
-    values = _execute(derivation, leaves, value)
+def outcome(
+    derivation: Derivation, leaves: frozenset[int], value: Exact, *, rounding: Callable[[Any], int] | None = None
+) -> Exact | None:
+    """What the DAG gives with another value in its leaves; ``None`` when it cannot be executed.
+
+    With ``rounding``, quotients of the parameter are rounded.
+    """
+    values = _execute(derivation, leaves, value, rounding=rounding)
     return None if values is None else values[derivation.answer]
 
 
-def _execute(derivation: Derivation, leaves: frozenset[int], value: Exact, turned: int = -1) -> list[Any] | None:
+def _execute(
+    derivation: Derivation,
+    leaves: frozenset[int],
+    value: Exact,
+    turned: int = -1,
+    rounding: Callable[[Any], int] | None = None,
+) -> list[Any] | None:
     """The values of all nodes with another value in the leaves; the sign of one node may be turned round."""
     values: list[Any] = []
+    rounded = dependents(derivation.nodes, leaves) if rounding is not None else ()
     try:
         for index, node in enumerate(derivation.nodes):
             if node.op in LEAVES:
@@ -90,6 +102,8 @@ def _execute(derivation: Derivation, leaves: frozenset[int], value: Exact, turne
                 values.append(evaluate(node.op, tuple(values[i] for i in node.inputs)))
             if index == turned:
                 values[-1] = -values[-1]
+            if rounding is not None and node.op == "div" and rounded[index]:
+                values[-1] = rounding(values[-1])
     except (Degenerate, TypeError):
         return None
     return values
@@ -181,9 +195,7 @@ def _at_the_end(nodes: Sequence[Node], depends: list[bool], leaves: frozenset[in
     return None
 
 
-def lines_below(
-    nodes: Sequence[Node], depends: list[bool], leaves: frozenset[int], top: int
-) -> dict[int, Line | None]:
+def lines_below(nodes: Sequence[Node], depends: list[bool], leaves: frozenset[int], top: int) -> dict[int, Line | None]:
     """The nodes up to ``top`` that depend on the parameter as lines in it; ``None`` where one is something else."""
     found: dict[int, Line | None] = {}
     for index in range(top + 1):
@@ -228,7 +240,6 @@ def _combine(op: str, inputs: list[Line]) -> Line | None:
     if op == "mod" and whole and second.rest > 1 and first.modulus % second.rest == 0:
         return Line(first.slope % second.rest, first.rest % second.rest, second.rest)
     return None
-
 
 
 def _constant(value: Exact) -> Line | None:

@@ -10,6 +10,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
@@ -36,7 +37,7 @@ class Operator(BaseModel, ABC):
     version: ClassVar[int] = 1
     kind: str
 
-    @property
+    @cached_property
     def stamp(self) -> str:
         """``kind/v1:{parameters}``: enough to build the operator again."""
         parameters = self.model_dump(mode="json", exclude={"kind", *self.engine_fields()})

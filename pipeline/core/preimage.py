@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
+from math import ceil, floor
 from typing import Any, NamedTuple
 
 from dsgen.pipeline.core.arith import Degenerate
@@ -21,18 +23,28 @@ from dsgen.pipeline.core.inverse import (
     route,
 )
 from dsgen.pipeline.core.operator import NotApplicable
+from dsgen.pipeline.core.problem import Tier
 from dsgen.pipeline.core.program import Program, Values
 
 LARGEST_BRUTE_FORCE = 5000
 """The second solver is run over domains up to this size."""
 FEW_VALUES = 10
 """A domain with fewer values than these is widened if it can be."""
+FEWEST_VALUES = 5
+"""A domain is not cut down to fewer values than these, or it would nearly tell."""
 LARGEST_DOMAIN = 400
 """All values of a domain up to this size are looked at, where nothing is proved about them."""
 MOST_TRIES = 40
 """Casework shows no more values than these."""
 MOST_EQUATIONS = 150
 """Casework shows no more calculations than these, in all."""
+_WHOLE_THINGS = re.compile(
+    r"\bhow (?:many|long)\b[^.?]*\b(?:needs?|needed|requires?d?|can|could|able|takes?|must|ha[sd] to|have to|buy|afford"
+    r"|order|fit|fill|make)\b|\b(?:packs?|packages?|packets?|boxes|bags|cases|cartons|dozens?) of\b|\bcomes? in\b"
+    r"|\b\d+ (?:[a-z]+ ){1,3}for \$",
+    re.IGNORECASE,
+)
+"""Words of a text in which a quotient may count things that come whole."""
 
 
 class Try(NamedTuple):
@@ -66,7 +78,7 @@ class Hidden:
         self.name = name
         self.forward = forward
         self.own = values[name]
-        self.domain = _wide_enough(program, name, values)
+        self.domain = self._in_question(_wide_enough(program, name, values))
         self.leaves = leaves_of(forward, name)
         self.others: list[tuple[Exact, Derivation]] = []
         """A few other values, with what the program derives for them."""
@@ -74,6 +86,25 @@ class Hidden:
     def replaced(self, value: Exact) -> dict[str, Exact]:
         """The program's values with another one for the parameter."""
         return {**self.values, self.name: value}
+
+    def _in_question(self, domain: Sequence[Exact]) -> Sequence[Exact]:
+        """The domain without values at its ends that the story rules out, as more broken bulbs than there are bulbs.
+
+        Those that the program's own conditions rule out go as well, unless too few values would be left.
+        """
+        if len(domain) > LARGEST_BRUTE_FORCE or self.own not in domain:
+            return domain
+        possible = self._between(domain, self._admits)
+        if len(possible) >= FEWEST_VALUES:
+            return possible
+        return self._between(domain, lambda value: self._try(value).derivation is not None)
+
+    def _between(self, domain: Sequence[Exact], fits: Callable[[Exact], bool]) -> Sequence[Exact]:
+        """The values from the first that fits to the last."""
+        at = domain.index(self.own)
+        first = next(i for i in range(at + 1) if i == at or fits(domain[i]))
+        last = next(i for i in range(len(domain) - 1, at - 1, -1) if i == at or fits(domain[i]))
+        return domain[first : last + 1]
 
     def preimage(self) -> Preimage | NotApplicable:
         """The exact preimage of the result.
@@ -90,6 +121,8 @@ class Hidden:
             return NotApplicable("no_domain")
         if len(self.domain) > LARGEST_BRUTE_FORCE:
             return NotApplicable("domain_too_large")
+        if self.program.tier is Tier.LIFTED and self._may_be_rounded():
+            return NotApplicable("may_be_rounded")
         self._look_around()
         way = route(forward, leaves, self.domain)
         if way is None or not self.others or not all(agrees(forward, leaves, v, d) for v, d in self.others):
@@ -105,6 +138,27 @@ class Hidden:
             if not self._admits(value) and self._could_be_meant(value, outcome(forward, leaves, value)):
                 return NotApplicable("hidden_condition")
         return Preimage((self.own,), way._replace(bounded=True))
+
+    def _may_be_rounded(self) -> bool:
+        """Whether the text leaves more values than the calculation, because its quotient counts whole things.
+
+        Nine rooms for five students each are needed for 45 students, but also for 44.
+        """
+        forward, leaves = self.forward, self.leaves
+        depends = dependents(forward.nodes, leaves)
+        if not any(node.op == "div" and depends[i] for i, node in enumerate(forward.nodes)):
+            return False
+        text = " ".join(part.content for part in self.program.facts_parts(self.values, {}))
+        if not _WHOLE_THINGS.search(text):
+            return False
+        own: Any = self.own
+        near = range(1, max(2 * int(own), 20) + 1) if own <= LARGEST_BRUTE_FORCE else self.domain
+        return any(
+            outcome(forward, leaves, value, rounding=rounding) == forward.value
+            for value in near
+            if value != own
+            for rounding in (floor, ceil)
+        )
 
     def second(self) -> partial[Exact] | None:
         """The second solver of the backward question: the program's own, over the whole domain."""

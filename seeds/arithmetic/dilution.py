@@ -8,7 +8,9 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 class Dilution(Template):
     version = 2
 
-    liquid = Choice(("fruit syrup", "sugar"), ("antifreeze", "glycol"), ("cleaning concentrate", "soap"), ("acid cleaner", "acid"))
+    liquid = Choice(
+        ("fruit syrup", "sugar"), ("antifreeze", "glycol"), ("cleaning concentrate", "soap"), ("acid cleaner", "acid")
+    )
     amount = Integer(20, 600, unit="kg", harder=(601, 5000))
     strong = Integer(15, 80, step=5)
     weak = Integer(5, 40, step=5)

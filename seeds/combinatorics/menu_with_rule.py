@@ -36,7 +36,9 @@ class MenuWithRule(Template):
         sweets: Quantity,
     ) -> Quantity:
         pairs = t.step("Starter and main course can be paired in {} ways.", starters * mains, role="count_product")
-        bad = t.step("The number of pairs of fish with cheese is {}.", fish_starters * cheese_mains, role="count_product")
+        bad = t.step(
+            "The number of pairs of fish with cheese is {}.", fish_starters * cheese_mains, role="count_product"
+        )
         allowed = t.step("That leaves {} pairs.", pairs - bad, role="count_complement")
         return t.step("With each goes any dessert, so there are {} menus.", allowed * sweets, role="count_product")
 

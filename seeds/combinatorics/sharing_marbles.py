@@ -26,9 +26,7 @@ class SharingMarbles(Template):
     def solve(self, t: Trace, total: Quantity, children: Quantity, least: Quantity) -> Quantity:
         fixed = t.step("Give every child the minimum first; that takes {} {things}.", children * least)
         free = t.step("The other {} can go to anybody.", total - fixed)
-        bars = t.step(
-            "Lay the rest in a row; {} bars divide the row into the children's shares.", children - 1
-        )
+        bars = t.step("Lay the rest in a row; {} bars divide the row into the children's shares.", children - 1)
         places = t.step("With the bars there are {} places.", free + bars)
         t.say("A way of sharing is a choice of the places where the bars stand.")
         return t.step("The number of choices is {}.", t.apply("binom", places, bars), role="stars_bars")

@@ -37,7 +37,9 @@ class CornerCutRoom(Template):
     ) -> Quantity:
         t.say("Cut the L along the inner wall that is {cut_width} m long, into two rectangles.")
         rest = t.step("Beside the stairwell, a piece of {} of the length remains.", length - cut_length)
-        full = t.step("Beside the stairwell the shop has its full width, and an area of {}.", rest * width, role="area_split")
+        full = t.step(
+            "Beside the stairwell the shop has its full width, and an area of {}.", rest * width, role="area_split"
+        )
         narrow = t.step("In front of the stairwell, the width of the shop is {}.", width - cut_width)
         strip = t.step("The part in front of the stairwell has an area of {}.", cut_length * narrow, role="area_split")
         area = t.step("Together that is {}.", full + strip)

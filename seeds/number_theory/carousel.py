@@ -36,7 +36,7 @@ class Carousel(Template):
             text = t.state(quotient)
             t.step("Divide {high} by {low}: {text}, remainder {}.", rest, high=high, low=low, text=text)
             factor = before - quotient * now
-            t.step("Modulo {size}, {stride} leaves {rest} when multiplied by {}.", factor, rest=rest)
+            t.step("Modulo {size}, the remainder {rest} is {stride} times the factor {}.", factor, rest=rest)
             before, now = now, factor
             high, low = low, rest
         inverse = t.step("So the inverse of {stride} is {}.", now % size, role="modinv")

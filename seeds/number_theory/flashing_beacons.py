@@ -27,9 +27,13 @@ class FlashingBeacons(Template):
         t.say("A beacon flashes whenever the time passed is a multiple of its interval.")
         t.say("So the least common multiple is wanted.")
         t.say("For two numbers it is their product divided by their greatest common divisor.")
-        common = t.step("The first two intervals have the greatest common divisor {}.", t.apply("gcd", first, second_one))
+        common = t.step(
+            "The first two intervals have the greatest common divisor {}.", t.apply("gcd", first, second_one)
+        )
         both = t.step("So the first two beacons flash together every {}.", first * (second_one / common), role="lcm")
-        rest = t.step("This time and the third interval have the greatest common divisor {}.", t.apply("gcd", both, third))
+        rest = t.step(
+            "This time and the third interval have the greatest common divisor {}.", t.apply("gcd", both, third)
+        )
         return t.step("So all three flash together again after {}.", both * (third / rest), role="lcm")
 
     def check(self, first: int, second_one: int, third: int) -> int:

@@ -26,7 +26,8 @@ class TwoCongruences(Template):
         return gcd(small, large) == 1 and left < small and over < large and left != over
 
     def solve(self, t: Trace, small: Quantity, left: Quantity, large: Quantity, over: Quantity) -> Quantity:
-        t.say("The number is {left} + {small} × k for some whole number k, and it leaves the remainder {over} modulo {large}.")
+        t.say("The number is {left} + {small} × k for some whole number k.")
+        t.say("It leaves the remainder {over} modulo {large}.")
         t.say("So {small} × k must leave the same remainder as {over} - {left} modulo {large}.")
         gap = t.step("That remainder is {}.", (over - left) % large, role="mod_reduce")
         inverse = t.step("The inverse of {small} modulo {large} is {}.", t.apply("modinv", small, large), role="modinv")

@@ -8,39 +8,42 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class ScreeningTest(Template):
+    version = 2
+
     what = Choice(
-        ("people in a town", "infected"),
-        ("phones from a factory", "faulty"),
-        ("coins in a hoard", "forged"),
-        ("messages in a mailbox", "unwanted"),
-        ("apples in a harvest", "wormy"),
+        ("people", "in a town", "infected"),
+        ("phones", "from a factory", "faulty"),
+        ("coins", "in a hoard", "forged"),
+        ("messages", "in a mailbox", "unwanted"),
+        ("apples", "in a harvest", "wormy"),
     )
     share = Integer(2, 12, harder=(1, 20))
     caught = Integer(70, 98)
     false = Integer(2, 15, harder=(2, 25))
 
     facts = (
-        "Of the {what[0]}, {share}% are {what[1]}. A test comes out positive for {caught}% of the {what[1]} ones, "
-        "but also for {false}% of the others."
+        "Of the {what[0]} {what[1]}, {share}% are {what[2]}. A test comes out positive for {caught}% of the {what[2]} "
+        "ones, but also for {false}% of the others."
     )
     question = (
-        "One of them, chosen at random, tests positive. What is the probability that this one is {what[1]}? "
+        "One of the {what[0]}, chosen at random, tests positive. What is the probability that this one is {what[2]}? "
         "Give an exact fraction."
     )
     result_text = (
-        "One of them, chosen at random, tests positive. The probability that this one is {what[1]} is exactly {answer}."
+        "One of the {what[0]}, chosen at random, tests positive. The probability that this one is {what[2]} is exactly "
+        "{answer}."
     )
 
     def solve(self, t: Trace, share: Quantity, caught: Quantity, false: Quantity) -> Quantity:
         all_of_them = t.const(10000)
-        t.say("Imagine {all} of them, in the given proportions.", all=all_of_them)
-        bad = t.step("Of these, {} are {what[1]}.", all_of_them * share / 100, role="percent_apply")
-        good = t.step("The others number {}.", all_of_them - bad)
-        hits = t.step("The test is rightly positive for {} of them.", bad * caught / 100, role="percent_apply")
-        alarms = t.step("It is wrongly positive for {} of them.", good * false / 100, role="percent_apply")
+        t.say("Imagine {all} {what[0]}, in the given proportions.", all=all_of_them)
+        bad = t.step("The number of {what[2]} ones is {}.", all_of_them * share / 100, role="percent_apply")
+        good = t.step("The number of the others is {}.", all_of_them - bad)
+        hits = t.step("The test is rightly positive for {} {what[2]} ones.", bad * caught / 100, role="percent_apply")
+        alarms = t.step("The test is wrongly positive for {} of the others.", good * false / 100, role="percent_apply")
         positive = t.step("In all, {} test positive.", hits + alarms)
         return t.step(
-            "Among those with a positive test, the share of {what[1]} ones is {}.", hits / positive, role="bayes"
+            "Among those with a positive test, the share of {what[2]} ones is {}.", hits / positive, role="bayes"
         )
 
     def check(self, share: int, caught: int, false: int) -> Fraction:

@@ -171,9 +171,7 @@ def test_any_text_of_signs_is_read_or_refused(text: str) -> None:
         read(text)
 
 
-OPERATIONS = st.sampled_from(
-    ["add", "sub", "mul", "div", "mod", "floordiv", "pow", "gcd", "abs", "floor", "max"]
-)
+OPERATIONS = st.sampled_from(["add", "sub", "mul", "div", "mod", "floordiv", "pow", "gcd", "abs", "floor", "max"])
 
 
 @given(st.lists(st.tuples(OPERATIONS, st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=9), st.data())
