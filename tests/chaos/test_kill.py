@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -87,6 +88,17 @@ def kill_at(workflow: Path, out: Path, executor: str, wanted: int) -> list[psuti
     return list(family.values())
 
 
+def workers_of(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(driver.pid).children():
+            # A worker that was just killed is a zombie until its watcher looks.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "dsgen.pipeline.engine.worker" in process.cmdline():
+                    found.append(process)
+    return found
+
+
 def alive(processes: list[psutil.Process]) -> list[str]:
     found = []
     for process in processes:
@@ -140,7 +152,7 @@ def test_a_killed_worker_process_costs_nothing(workflow: Path, undisturbed: Path
     driver = start(workflow, out, "local")
     killed = 0
     while driver.poll() is None:
-        workers = [p for p in psutil.Process(driver.pid).children() if "engine.worker" in " ".join(p.cmdline())]
+        workers = workers_of(driver)
         if workers and killed < 3 and commits(out):
             workers[killed % len(workers)].kill()
             killed += 1
