@@ -133,6 +133,26 @@ def show(
 
 
 @app.command()
+def verify(
+    dataset: Dataset,
+    sample: Annotated[int | None, typer.Option(min=1, help="prove so many random rows; all when absent")] = None,
+    seed: Annotated[int, typer.Option(help="which random rows")] = 0,
+) -> None:
+    """Prove a dataset again: rebuild every row from its lineage, solve it, check it. Exit code 1 if one is wrong."""
+    with boundary():
+        from dsgen.pipeline.verify import WRONG  # noqa: PLC0415
+        from dsgen.pipeline.verify import verify as prove  # noqa: PLC0415
+
+        report = prove(dataset, sample=sample, seed=seed)
+        for outcome, count in report.outcomes.most_common():
+            out.print(f"{count:,} rows {outcome}", markup=False)
+        for fault, count in report.faults.most_common():
+            out.print(f"  {count:,} × {fault}, first: {clean(report.examples[fault])}", markup=False)
+        if report.outcomes[WRONG] or report.faults["file_changed"]:
+            raise typer.Exit(1)
+
+
+@app.command()
 def mutators() -> None:
     """List the mutators with their parameters."""
     from dsgen.pipeline.workflow import mutators as known  # noqa: PLC0415

@@ -78,7 +78,7 @@ def outcome(
 ) -> Exact | None:
     """What the DAG gives with another value in its leaves; ``None`` when it cannot be executed.
 
-    With ``rounding``, quotients of the parameter are rounded.
+    With ``rounding``, quotients that depend on the parameter and are whole numbers in the derivation are rounded.
     """
     values = _execute(derivation, leaves, value, rounding=rounding)
     return None if values is None else values[derivation.answer]
@@ -102,7 +102,7 @@ def _execute(
                 values.append(evaluate(node.op, tuple(values[i] for i in node.inputs)))
             if index == turned:
                 values[-1] = -values[-1]
-            if rounding is not None and node.op == "div" and rounded[index]:
+            if rounding is not None and node.op == "div" and rounded[index] and type(node.value) is int:
                 values[-1] = rounding(values[-1])
     except (Degenerate, TypeError):
         return None

@@ -31,9 +31,7 @@ class Ages(Template):
         t.say("In {years} years: {now} × a + {years} = {later} × (a + {years}).")
         right = t.step("Multiplied out, the number on the right is {}.", later * years, role="form_equation")
         gap = t.step("Taking {years} from both sides leaves the number {} on the right.", right - years)
-        times = t.step(
-            "Taking {later} × a from both sides leaves the multiple of a on the left with the factor {}.", now - later
-        )
+        times = t.step("On the left, taking {later} × a from both sides leaves a with the factor {}.", now - later)
         young = t.step("So {people[1]} is a = {} years old.", gap / times, role="solve_linear")
         t.let("a", young)
         return t.step("{people[0]} is {} years old now.", now * young, role="compare_relation")

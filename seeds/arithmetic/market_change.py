@@ -6,6 +6,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class MarketChange(Template):
+    version = 2
+
     buyer = Name()
     goods = Choice(
         ("sacks of rice", "jars of honey"),
@@ -28,7 +30,7 @@ class MarketChange(Template):
 
     def where(self, first: int, first_price: int, second_count: int, second_price: int, paid: int) -> bool:
         cost = first * first_price + second_count * second_price
-        return first_price != second_price and paid // 3 < cost < paid - 1
+        return first_price != second_price and paid // 2 < cost < paid - 1
 
     def solve(
         self,

@@ -33,8 +33,8 @@ class Carousel(Template):
         before, now = t.const(0), t.const(1)
         while low.value > 1:
             quotient, rest = high // low, high % low
-            text = t.state(quotient)
-            t.step("Divide {high} by {low}: {text}, remainder {}.", rest, high=high, low=low, text=text)
+            text = t.state(rest)
+            t.step("Divide {high} by {low}: {}, remainder {text}.", quotient, high=high, low=low, text=text)
             factor = before - quotient * now
             t.step("Modulo {size}, the remainder {rest} is {stride} times the factor {}.", factor, rest=rest)
             before, now = now, factor

@@ -29,7 +29,7 @@ class TwoCongruences(Template):
         t.say("The number is {left} + {small} × k for some whole number k.")
         t.say("It leaves the remainder {over} modulo {large}.")
         t.say("So {small} × k must leave the same remainder as {over} - {left} modulo {large}.")
-        gap = t.step("That remainder is {}.", (over - left) % large, role="mod_reduce")
+        gap = t.step("The remainder of {over} - {left} is {}.", (over - left) % large, role="mod_reduce")
         inverse = t.step("The inverse of {small} modulo {large} is {}.", t.apply("modinv", small, large), role="modinv")
         t.step("Indeed {}.", small * inverse % large, role="verify")
         bags = t.step("Hence k = {}.", (gap * inverse) % large, role="mod_reduce")

@@ -16,6 +16,9 @@ from dsgen.seeds.text.lift import NotLifted, lift
 from dsgen.seeds.text.lifted import LiftedProgram
 from dsgen.seeds.text.record import as_problem
 
+LIFT_VERSION = 1
+"""Raised with every change of what lifts or of what a lift draws, so that older rows are told apart."""
+
 STAGES = ("read", "annotated", "reproduced", "unambiguous", "lifted")
 
 
@@ -65,7 +68,7 @@ class Gsm8kSeeds(SeedSet):
         record = self.records[index]
         name = self.seed_id(index)
         gold = record["answer"].rpartition("####")[2].strip()
-        text = as_problem("gsm8k", name, record["question"], gold, key, family="arithmetic")
+        text = as_problem("gsm8k", name, record["question"], gold, key, family="arithmetic", reader=LIFT_VERSION)
         lifted = lift(record["question"], record["answer"])
         if isinstance(lifted, NotLifted):
             return Seed(text if self.keep else NotApplicable(f"not_lifted:{lifted.reason}"), lifted.stage)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dsgen.pipeline.core.exact import Exact
 from dsgen.seeds.text.lift_expr import Binary, Const, Expr, Param, evaluate
+from dsgen.seeds.text.lift_grid import Grid
 from dsgen.seeds.text.lift_numerals import decimal_places
 
 if TYPE_CHECKING:
-    from dsgen.seeds.text.lift_model import Lift, Parameter
+    from dsgen.seeds.text.lift_model import Lift
 
 LINEAR, PRODUCT, QUOTIENT = range(3)
 _FITS_64_BITS = 1 << 62
@@ -50,47 +51,6 @@ class _Value(NamedTuple):
     needs: int
     bound: int
     """The register's absolute value stays at or below this, if the parameters keep to their domains."""
-
-
-class Grid:
-    """The values of a parameter as whole numbers of parts."""
-
-    def __init__(self, parameter: Parameter) -> None:
-        spans = parameter.domains
-        numbers = [parameter.value, *(v for s in spans for v in s)]
-        parts = self.parts = math.lcm(*(v.denominator for v in numbers))
-        original, *ends = (v.numerator * (parts // v.denominator) for v in numbers)
-        self.original = original
-        self.ranges = [range(ends[i], ends[i + 1] + 1, ends[i + 2]) for i in range(0, len(ends), 3)]
-        style = parameter.style
-        # As in `admissible`: nobody writes "12.0 pounds" or "$3.0"
-        self.never_whole = bool(style.decimals) and (style.decimals == 1 or not style.prefix)
-        self.bound = max(abs(original), *(abs(r[-1]) for r in self.ranges if r), 1)
-
-    def count(self, value: Any) -> int | None:
-        """The parts of a value; ``None`` when it is not one of the parameter's values."""
-        parts, rest = divmod(value.numerator * self.parts, value.denominator)
-        return None if rest or not self.holds(parts) else parts
-
-    def holds(self, parts: int) -> bool:
-        """Whether so many parts are one of the parameter's values."""
-        if parts == self.original:
-            return True
-        if self.never_whole and parts % self.parts == 0:
-            return False
-        easier, same, harder = self.ranges
-        return parts in same or parts in easier or parts in harder
-
-    def value(self, parts: int) -> Exact:
-        """The value that is so many parts."""
-        if self.parts == 1:
-            return parts
-        whole, rest = divmod(parts, self.parts)
-        return Fraction(parts, self.parts) if rest else whole
-
-    def choices(self, place: int) -> range:
-        """The parts of the values of a profile, or of the record's own when there is none."""
-        return self.ranges[place] or range(self.original, self.original + 1)
 
 
 class Check:

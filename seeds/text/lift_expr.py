@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
-from dsgen.seeds.text.lift_numerals import decimal, decimal_places
+from dsgen.seeds.text.lift_numerals import Number, decimal, decimal_places
 
 MAX_LENGTH = 160
 _MAX_DEPTH = 12
@@ -178,26 +179,53 @@ def map_leaves(expr: Expr, change: Callable[[Const | Param | Result], Expr]) -> 
     return replace_leaves(expr, iter([change(leaf) for leaf in leaves(expr)]))
 
 
-def show_value(value: Fraction) -> str:
+def show_value(value: Number) -> str:
     """A finite decimal, or else a fraction: ``0.25``, ``2/3``."""
     if decimal_places(value) is None:
         return f"{value.numerator}/{value.denominator}"
     return decimal(value)
 
 
+class Hole(NamedTuple):
+    """A place of a text for the value of a parameter or, without a name, of a step."""
+
+    name: str
+    step: int
+    factor: bool
+    """Whether a fraction would need brackets there."""
+
+
 _BINDS = {"+": 1, "-": 1, "*": 2, "/": 2}
 
 
-def write(expr: Expr, values: Mapping[str, Fraction], results: Sequence[Fraction], floor: int = 0) -> str:
-    """The expression as plain arithmetic over the numbers that its leaves stand for: ``2 × (3 + 4)``."""
-    if not isinstance(expr, Binary):
-        value = evaluate(expr, values, results)
-        text = show_value(value)
-        return f"({text})" if value < 0 or (floor and "/" in text) else text
+def holes(expr: Expr, floor: int = 0) -> list[str | Hole]:
+    """The expression as plain arithmetic, cut where values stand: ``2 × (`` ... `` + 4)``."""
+    if isinstance(expr, Const):
+        return [_in_brackets(expr.value, show_value(expr.value), floor > 0)]
+    if isinstance(expr, Param):
+        return [Hole(expr.name, -1, floor > 0)]
+    if isinstance(expr, Result):
+        return [Hole("", expr.index, floor > 0)]
     own = _BINDS[expr.op]
-    left = write(expr.left, values, results, own - 1)
+    left = holes(expr.left, own - 1)
     # a × (b / c) keeps its brackets, so that a reader sees the fraction as one factor.
     quotient = isinstance(expr.right, Binary) and expr.right.op == "/"
-    right = write(expr.right, values, results, own if expr.op in "-/" or quotient else own - 1)
-    text = f"{left} {'×' if expr.op == '*' else expr.op} {right}"
-    return text if own > floor else f"({text})"
+    right = holes(expr.right, own if expr.op in "-/" or quotient else own - 1)
+    pieces = [*left, f" {'×' if expr.op == '*' else expr.op} ", *right]
+    return pieces if own > floor else ["(", *pieces, ")"]
+
+
+def worth(hole: Hole, values: Mapping[str, Number], results: Sequence[Number]) -> str:
+    """The text that fills a hole."""
+    name, step, factor = hole
+    value = values[name] if name else results[step]
+    return str(value) if type(value) is int and value >= 0 else _in_brackets(value, show_value(value), factor)
+
+
+def _in_brackets(value: Number, text: str, factor: bool) -> str:
+    return f"({text})" if value < 0 or (factor and "/" in text) else text
+
+
+def write(expr: Expr, values: Mapping[str, Number], results: Sequence[Number]) -> str:
+    """The expression as plain arithmetic over the numbers that its leaves stand for: ``2 × (3 + 4)``."""
+    return "".join(p if isinstance(p, str) else worth(p, values, results) for p in holes(expr))

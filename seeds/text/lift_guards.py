@@ -93,19 +93,23 @@ def _stated_twice(question: str, mentions: Sequence[Mention]) -> set[int]:
     plain = [i for i, m in enumerate(mentions) if m.plain and m.value > 1]
     for i, j in itertools.combinations(plain, 2):
         a, b = mentions[i].value, mentions[j].value
+        made = (a + b, a * b)
         for k in plain:
-            if k in (i, j) or mentions[k].value not in (a + b, a * b):
+            if k in (i, j) or mentions[k].value not in made:
                 continue
             places = [sentence[x] for x in (i, j, k)]
             same_kind = len({(mentions[x].percent, mentions[x].money) for x in (i, j, k)}) == 1
             if max(places) - min(places) <= 1 and (same_kind or mentions[k].value == a * b):
                 fixed |= {i, j, k}
+    multiples = [(k, factors) for k, m in enumerate(mentions) if (factors := _multiples(m))]
     for i, j in itertools.combinations(plain, 2):
-        near = abs(sentence[i] - sentence[j]) <= 1
-        if near and _adds_to_a_whole(mentions[i], mentions[j]):
+        if abs(sentence[i] - sentence[j]) > 1:
+            continue
+        if _adds_to_a_whole(mentions[i], mentions[j]):
             fixed |= {i, j}
-        for k, other in enumerate(mentions):
-            if k not in (i, j) and near and mentions[j].value / mentions[i].value in _multiples(other):
+        ratio = mentions[j].value / mentions[i].value
+        for k, factors in multiples:
+            if k not in (i, j) and ratio in factors:
                 fixed |= {i, j, k} & set(plain)
     percents = [i for i, m in enumerate(mentions) if m.percent]
     if len(percents) > 1 and sum(mentions[i].value for i in percents) == 100:

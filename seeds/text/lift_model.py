@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
@@ -18,11 +17,10 @@ from dsgen.seeds.text.lift_expr import (
     Param,
     Result,
     evaluate,
-    show_value,
-    write,
 )
-from dsgen.seeds.text.lift_numerals import Style, decimal_places, says_an, write_number
+from dsgen.seeds.text.lift_numerals import Number, Style, decimal_places
 from dsgen.seeds.text.lift_space import LiftSpace
+from dsgen.seeds.text.lift_text import QuestionText, SolutionText
 
 Values = Mapping[str, Fraction]
 PROFILES = ("easier", "same", "harder")
@@ -160,61 +158,29 @@ class Lift:
             results.append(evaluate(step.expr, values, results))
         return results
 
-    def render_question(self, values: Values, hidden: Mapping[str, str] | None = None) -> str:
+    def render_question(self, values: Mapping[str, Number], hidden: Mapping[str, str] | None = None) -> str:
         """The question with these values; ``hidden`` parameters are shown as the given symbols."""
-        styles = {p.name: p for p in self.parameters}
-        text = ""
-        for segment in self.segments:
-            if isinstance(segment, str):
-                text += segment
-            elif hidden and segment.name in hidden:
-                text += styles[segment.name].style.prefix + hidden[segment.name]
-            else:
-                parameter, value = styles[segment.name], values[segment.name]
-                written = write_number(value, parameter.style)
-                text = text if value == parameter.value else _with_article(text, written)
-                text += written
-        return text
+        return self._question.render(values, hidden or {})
 
     def render_solution(self, values: Values) -> str:
-        """The worked solution, one sentence or equation a line."""
-        return "\n".join(text for text, _ in self.sentences(values))
-
-    def sentences(self, values: Values) -> list[tuple[str, int]]:
-        """The sentences of the worked solution, each with the last step that it states.
+        """The worked solution, one sentence or equation a line.
 
         Raises:
             ExpressionError: a division by zero.
         """
-        results = self.evaluate(values)
-        found: list[tuple[str, int]] = []
-        line = -1
-        for index, step in enumerate(self.steps):
-            equation = f"{write(step.expr, values, results)} = {show_value(results[index])}"
-            if not step.before and not step.after:
-                found.append((f"{equation}.", index))
-                line = -1
-                continue
-            text = self._fill(step.before, values, results) + equation + self._fill(step.after, values, results)
-            if step.line == line:
-                text = found.pop()[0] + text
-            found.append((text.strip(), index))
-            line = step.line
-        return found
+        return "\n".join(text for text, _ in self.sentences(values, self.evaluate(values)))
 
-    def _fill(self, parts: tuple[str | Shown, ...], values: Values, results: list[Fraction]) -> str:
-        text = ""
-        for part in parts:
-            if isinstance(part, str):
-                text += part
-                continue
-            value = evaluate(part.expr, values, results)
-            if decimal_places(value) is None:
-                written = part.style.prefix + show_value(value)
-            else:
-                written = write_number(value, part.style)
-            text = _with_article(text, written) + written
-        return text
+    def sentences(self, values: Mapping[str, Number], results: Sequence[Number]) -> list[tuple[str, int]]:
+        """The sentences of the worked solution, each with the last step that it states; ``results`` are the steps'."""
+        return self._solution.render(values, results)
+
+    @cached_property
+    def _question(self) -> QuestionText:
+        return QuestionText(self.segments, self.parameters)
+
+    @cached_property
+    def _solution(self) -> SolutionText:
+        return SolutionText(self.steps)
 
     def admissible(self, values: Values) -> str | None:
         """The slug of the guard that forbids these values; ``None`` when they are admissible."""
@@ -320,11 +286,3 @@ def _node_fault(was: Fraction, now: Fraction, is_step: bool) -> str | None:
 
 def _sign(value: Fraction) -> int:
     return (value > 0) - (value < 0)
-
-
-def _with_article(text: str, written: str) -> str:
-    match = re.search(r"\b(an?)(\s+)$", text, re.IGNORECASE)
-    if match is None:
-        return text
-    article = match.group(1)[0] + ("n" if says_an(written) else "")
-    return text[: match.start()] + article + match.group(2)

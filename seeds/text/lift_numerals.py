@@ -11,8 +11,12 @@ ONES = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 )
+_DIGITS = re.compile(r"[\d,]+")
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 # fmt: on
+
+
+Number = int | Fraction
 
 
 class Style(NamedTuple):
@@ -32,7 +36,7 @@ class Style(NamedTuple):
     """A currency sign and what stands between it and the number."""
 
 
-def write_number(value: Fraction, style: Style) -> str:
+def write_number(value: Number, style: Style) -> str:
     """The value in a mention's style; a value that words cannot say is written in digits.
 
     A value with more decimals than the style has keeps them all.
@@ -40,17 +44,17 @@ def write_number(value: Fraction, style: Style) -> str:
     Raises:
         ValueError: the value has no finite decimal form.
     """
-    if style.words and value.denominator == 1 and 0 <= value < 1000:
+    if style.words and value.denominator == 1 and 0 <= value.numerator < 1000:
         words = in_words(int(value))
         return words.capitalize() if style.capital else words
     return style.prefix + decimal(value, style.decimals, grouped=style.grouped or _wide(value), bare=style.bare_point)
 
 
-def _wide(value: Fraction) -> bool:
-    return value >= 1_000_000
+def _wide(value: Number) -> bool:
+    return value.numerator >= 1_000_000 * value.denominator
 
 
-def decimal(value: Fraction, least: int = 0, *, grouped: bool = False, bare: bool = False) -> str:
+def decimal(value: Number, least: int = 0, *, grouped: bool = False, bare: bool = False) -> str:
     """The exact decimal form with at least so many digits after the point.
 
     Raises:
@@ -60,8 +64,7 @@ def decimal(value: Fraction, least: int = 0, *, grouped: bool = False, bare: boo
     if places is None:
         raise ValueError(f"{value} has no finite decimal form")
     places = max(places, least)
-    shifted = abs(value) * 10**places
-    whole, rest = divmod(int(shifted), 10**places)
+    whole, rest = divmod(abs(value.numerator) * 10**places // value.denominator, 10**places)
     sign = "-" if value < 0 else ""
     head = f"{whole:,}" if grouped else str(whole)
     if not places:
@@ -69,16 +72,15 @@ def decimal(value: Fraction, least: int = 0, *, grouped: bool = False, bare: boo
     return f"{sign}{'' if bare and whole == 0 else head}.{rest:0{places}d}"
 
 
-def decimal_places(value: Fraction) -> int | None:
+def decimal_places(value: Number) -> int | None:
     """The digits after the point that the value needs; ``None`` when no number of digits is enough."""
-    rest, places = value.denominator, 0
+    rest = value.denominator
     twos = fives = 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
     while rest % 5 == 0:
         rest, fives = rest // 5, fives + 1
-    places = max(twos, fives)
-    return places if rest == 1 else None
+    return max(twos, fives) if rest == 1 else None
 
 
 def in_words(value: int) -> str:
@@ -97,6 +99,6 @@ def says_an(written: str) -> bool:
     body = written.lstrip("$ ").lower()
     if body.startswith(("eight", "eleven", "8")):
         return True
-    digits = re.match(r"[\d,]+", body)
+    digits = _DIGITS.match(body)
     count = digits.group().replace(",", "") if digits else ""
     return count.startswith(("11", "18")) and len(count) % 3 == 2

@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from dsgen.seeds.text.lift_expr import (
@@ -73,13 +73,24 @@ _WORLD: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
+def _words_and_rest(pattern: str) -> tuple[tuple[str, ...], re.Pattern[str] | None]:
+    """The alternatives of a pattern that are plain words, which are found faster, and a pattern of the others."""
+    options = re.split(r"\|(?![^(]*\))", pattern)
+    words = tuple(o for o in options if re.fullmatch(r"[a-z %]+", o))
+    rest = "|".join(o for o in options if o not in words)
+    return words, re.compile(rest) if rest else None
+
+
+_WORLD_WORDS = tuple((*_words_and_rest(p), frozenset(Fraction(n) for n in numbers)) for p, numbers in _WORLD)
+
+
 def world_constants(text: str) -> frozenset[Fraction]:
     """The constants that a calculation about this text may use without the text stating them."""
     lowered = text.lower()
     found = {Fraction(1)}
-    for pattern, numbers in _WORLD:
-        if re.search(pattern, lowered):
-            found |= {Fraction(n) for n in numbers}
+    for words, pattern, numbers in _WORLD_WORDS:
+        if any(word in lowered for word in words) or (pattern is not None and pattern.search(lowered)):
+            found |= numbers
     return frozenset(found)
 
 
@@ -90,9 +101,21 @@ class Origins:
     mentions: tuple[Mention, ...]
     free: frozenset[int]
     constants: frozenset[Fraction]
+    _known: dict[Fraction, tuple[list[Expr], bool]] = field(default_factory=dict, init=False, compare=False)
 
     def of(self, value: Fraction, earlier: Sequence[Fraction]) -> list[Expr]:
         """Every way to get a number of a solution."""
+        known = self._known.get(value)
+        if known is None:
+            known = self._known[value] = self._in_question(value)
+        ways, fixed = known
+        found = ways + [Result(i) for i, result in enumerate(earlier) if result == value]
+        if fixed:
+            found.append(Const(value))
+        return found
+
+    def _in_question(self, value: Fraction) -> tuple[list[Expr], bool]:
+        """The ways to get a number from mentions that may change, and whether it may be a constant."""
         found: list[Expr] = []
         fixed = value in self.constants
         for index, mention in enumerate(self.mentions):
@@ -103,10 +126,7 @@ class Origins:
                     fixed = True
             if index not in self.free and value in mention.implied():
                 fixed = True
-        found += [Result(i) for i, result in enumerate(earlier) if result == value]
-        if fixed:
-            found.append(Const(value))
-        return found
+        return found, fixed
 
 
 def name_of(index: int) -> str:
@@ -169,10 +189,12 @@ def resolve(equations: Sequence[Equation], origins: Origins) -> Resolution:
             raise
         origins = replace(origins, free=origins.free - _contested(equations, origins))
         choices = _choices(equations, origins)
-    kept = [c for c in itertools.product(*choices) if _all_used(equations, _needed(_filled(equations, c)))]
-    if not kept:
+    filled = ((c, _filled(equations, c)) for c in itertools.product(*choices))
+    possible = [(c, exprs) for c, exprs in filled if _all_used(equations, _needed(exprs))]
+    if not possible:
         raise Unreadable("unambiguous", "unused-result")
-    interpretations = [_filled(equations, c) for c in kept]
+    kept = [c for c, _ in possible]
+    interpretations = [exprs for _, exprs in possible]
     values = {name_of(i): m.value for i, m in enumerate(origins.mentions)}
     free = set(origins.free)
     for index in sorted(origins.free):

@@ -37,6 +37,7 @@ _BEFORE = re.compile(
     r"formula|for every|out of|out of every|one of|more|additional|extra|either|born in|between|mph|at)\s+$",
     re.IGNORECASE,
 )
+_LONGEST_WORDING = 80
 _BEFORE_SMALL = frozenset(
     [
         "the",
@@ -115,6 +116,10 @@ _AGES = re.compile(
 _TESTS = re.compile(r"\b(?:tests?|exams?|quiz(?:zes)?|scored?|grades?|marks|percent|percentage)\b", re.IGNORECASE)
 
 
+_HUGE = 10**15
+"""No number of a story is that large, and no domain around it could be counted through."""
+
+
 def structural_word(question: str) -> str | None:
     """The kind of wording under which another value may change the calculation itself, such as ``rounding``."""
     lowered = question.lower()
@@ -152,6 +157,8 @@ def _risk(question: str, m: Mention, mentions: Sequence[Mention]) -> str:
         return "one-or-less"
     if m.value == 0 or (m.value == 100 and m.percent):
         return "whole"
+    if m.value >= _HUGE:
+        return "huge"
     if m.percent and not (0 < m.value < 100 and m.value.denominator == 1):
         return "odd-percent"
     if m.value.denominator != 1 and m.style.words:
@@ -166,7 +173,7 @@ def _reads_as_year(before: str, m: Mention) -> bool:
 
 
 def _wording(question: str, m: Mention, before: str, after: str) -> str:
-    word = _BEFORE.search(before)
+    word = _BEFORE.search(question, max(0, m.start - _LONGEST_WORDING), m.start)
     if word:
         text = word.group().strip().lower()
         small = text.split()[-1] in _BEFORE_SMALL or text in ("at", "by", "after", "before", "over", "about", "around")
@@ -208,7 +215,7 @@ def _count(question: str, m: Mention, mentions: Sequence[Mention]) -> str:
     value = int(m.value)
     if value == 2 and _TWO.search(question):
         return "count"
-    if value in _implied_counts(question, mentions) and _SMALL_GROUPS.match(question[m.end :]):
+    if _SMALL_GROUPS.match(question[m.end :]) and value in _implied_counts(question, mentions):
         return "count"
     return ""
 
@@ -233,11 +240,11 @@ def _implied_counts(question: str, mentions: Sequence[Mention]) -> set[int]:
 
 def relations(values: Sequence[Fraction], target: Fraction) -> Iterator[tuple[int, int]]:
     """Pairs of values whose sum, difference, product or quotient is a target other than one of the two."""
-    for i, a in enumerate(values):
-        for j in range(i + 1, len(values)):
-            b = values[j]
-            options = {a + b, abs(a - b), a * b}
-            if a and b:
-                options |= {a / b, b / a}
-            if target in options:
+    # Whole numbers are quick to calculate with.
+    numbers = [v.numerator if v.denominator == 1 else v for v in values]
+    wanted = target.numerator if target.denominator == 1 else target
+    for i, a in enumerate(numbers):
+        for j in range(i + 1, len(numbers)):
+            b = numbers[j]
+            if wanted in (a + b, abs(a - b), a * b) or (a and b and (a == wanted * b or b == wanted * a)):
                 yield i, j

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import shake_128
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from dsgen.pipeline.core.keys import Key
 from dsgen.seeds.text.lift_check import LINEAR, PRODUCT, Check, Instruction
 
 _LONGEST = 50_000
-"""No join is longer than this before its guards are asked."""
+"""The rows of a table at most."""
+_WORK = 500_000
+"""The assignments at most for which guards are asked in order to join one parameter."""
 _PROBES = (128, 1_024, 8_192)
 _HITS = 8
 """With fewer hits among the first probes, more are made."""
@@ -39,7 +42,7 @@ class LiftSpace:
         self._joined = 0
         self._order: list[int] = []
         self.rows = 1
-        self.factors = self._join(place)
+        self.factors: dict[int, Any] = self._join(place)
         """The domains of the parameters that are not in the table."""
         self.exact = not self.factors and check.complete
         self.total = self.rows * math.prod(len(f) for f in self.factors.values())
@@ -86,9 +89,9 @@ class LiftSpace:
         written = all(self.check.grids[i].holds(parts[i]) for i in self.factors)
         return parts != self.original and written and self.check.holds(parts)
 
-    def _join(self, place: int) -> dict[int, Sequence[int]]:
+    def _join(self, place: int) -> dict[int, Any]:
         """Put parameters into the table while it is short enough; the domains of the others."""
-        domains: dict[int, Sequence[int]] = {}
+        domains: dict[int, Any] = {}
         kind: Any = object if self.check.wide else np.int64
         for i, grid in enumerate(self.check.grids):
             domain: Any = grid.choices(place)
@@ -100,12 +103,12 @@ class LiftSpace:
                 domain = run(mine, {**self.check.constants, i: domain})[i]
             domains[i] = domain
         while domains:
-            chosen = min(domains, key=lambda i: (-self._answered(i), len(domains[i])))
-            if self.rows * len(domains[chosen]) > _LONGEST:
-                chosen = min(domains, key=lambda i: len(domains[i]))
-            if self.rows * len(domains[chosen]) > _LONGEST:
+            by_guards = min(domains, key=lambda i: (-self._answered(i), len(domains[i])))
+            by_size = min(domains, key=lambda i: len(domains[i]))
+            joined = next((i for i in dict.fromkeys((by_guards, by_size)) if self._cross(i, domains[i])), None)
+            if joined is None:
                 break
-            self._cross(chosen, domains.pop(chosen))
+            del domains[joined]
         return domains
 
     def _answered(self, parameter: int) -> int:
@@ -113,49 +116,60 @@ class LiftSpace:
         joined = self._joined | 1 << parameter
         return sum(1 for g in self._left if not g.needs & ~joined and g.needs.bit_count() > 1)
 
-    def _cross(self, parameter: int, domain: Column) -> None:
-        fixed, rows = self.check.constants, self.rows
-        columns: dict[int, Column] = {
-            i: c if i in fixed else np.repeat(c, len(domain)) for i, c in self._columns.items()
-        }
-        columns[parameter] = np.tile(domain, rows)
-        self._joined |= 1 << parameter
+    def _cross(self, parameter: int, domain: Column) -> bool:
+        """Join a parameter, unless that takes too much work or makes too long a table."""
+        if self.rows * len(domain) > _WORK:
+            return False
+        fixed = self.check.constants
+        joined = self._joined | 1 << parameter
+        ready = [g for g in self._left if not g.needs & ~joined]
+        pieces: list[dict[int, Column]] = []
+        rows, many = 0, max(1, _LONGEST // max(1, len(domain)))
+        for start in range(0, max(1, self.rows), many):
+            stop = min(start + many, self.rows)
+            columns = {i: c if i in fixed else np.repeat(c[start:stop], len(domain)) for i, c in self._columns.items()}
+            columns[parameter] = np.tile(domain, stop - start)
+            pieces.append(run(ready, columns))
+            rows += len(pieces[-1][parameter])
+            if rows > _LONGEST:
+                return False
+        self._columns = {i: c if i in fixed else np.concatenate([p[i] for p in pieces]) for i, c in pieces[0].items()}
+        self._left = [g for g in self._left if g.needs & ~joined]
+        self._joined = joined
         self._order.append(parameter)
-        ready = [g for g in self._left if not g.needs & ~self._joined]
-        self._left = [g for g in self._left if g.needs & ~self._joined]
-        self._columns = run(ready, columns)
-        self.rows = len(self._columns[parameter])
+        self.rows = rows
+        return True
 
     def _estimate(self) -> int:
         """As many tries per slot as make an empty slot a one-in-a-million event."""
         if not self.total:
             return 0
-        probe = Key.of("space", self.total).permutation(self.total)
         hits = seen = 0
-        for count in _PROBES:
-            seen = min(count, self.total)
-            hits = self._hits([probe[i] for i in range(seen)])
+        for seen in _PROBES:
+            hits = self._hits(seen)
             if hits >= _HITS:
                 break
         if hits == seen:
             return self.total
         return self.total // math.ceil(math.log(_MISS) / math.log(1 - hits / seen)) if hits else 0
 
-    def _hits(self, positions: list[int]) -> int:
-        """How many of the positions are admissible."""
-        columns: dict[int, Column] = {}
-        rows = np.array([p % self.rows for p in positions])
-        rest = [p // self.rows for p in positions]
-        for i, column in self._columns.items():
-            columns[i] = column if i in self.check.constants else column[rows]
+    def _hits(self, count: int) -> int:
+        """How many of so many random positions are admissible."""
+        rows = _random(0, count, self.rows)
+        columns = {i: c if i in self.check.constants else c[rows] for i, c in self._columns.items()}
         for i, factor in self.factors.items():
-            columns[i] = np.array([int(factor[p % len(factor)]) for p in rest], object if self.check.wide else np.int64)
-            rest = [p // len(factor) for p in rest]
+            digits = _random(i + 1, count, len(factor))
+            long = not isinstance(factor, np.ndarray)
+            columns[i] = np.array([factor[d] for d in digits.tolist()]) if long else factor[digits]
         found = run(self._left, columns)
         parts = zip(*(found[i].tolist() for i in range(len(self.original))), strict=True)
-        if self.check.complete and all(isinstance(f, np.ndarray) for f in self.factors.values()):
-            return sum(1 for p in parts if p != self.original)
         return sum(1 for p in parts if self._holds(p))
+
+
+def _random(stream: int, count: int, below: int) -> np.ndarray[Any, Any]:
+    """Numbers below a bound, the same on every machine."""
+    raw = shake_128(b"%d" % stream).digest(8 * count)
+    return (np.frombuffer(raw, "<u8") % np.uint64(below)).astype(np.int64)
 
 
 def run(program: Sequence[Instruction], columns: Mapping[int, Column]) -> dict[int, Column]:

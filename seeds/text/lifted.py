@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from dsgen.pipeline.core import answers
@@ -14,7 +13,7 @@ from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.problem import Part, Problem, Tier
 from dsgen.pipeline.core.program import Values
 from dsgen.pipeline.core.trace import Quantity, Trace
-from dsgen.seeds.text.lift_expr import Const, Expr, ExpressionError, Param, Result
+from dsgen.seeds.text.lift_expr import Const, Expr, Param, Result
 from dsgen.seeds.text.lift_model import PROFILES, Lift
 
 _OPS = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
@@ -70,15 +69,14 @@ class LiftedProgram:
 
     def derive(self, values: Values) -> Derivation:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
-        fractions = _fractions(values)
         t = Trace()
-        given = {p.name: t.given(p.name, plain(fractions[p.name])) for p in self.lift.parameters}
+        given = {p.name: t.given(p.name, plain(values[p.name])) for p in self.lift.parameters}
         results: list[Quantity] = []
         for step in self.lift.steps:
             results.append(_record(step.expr, t, given, results))
         try:
-            texts = self.lift.sentences(fractions)
-        except (ExpressionError, ValueError) as error:
+            texts = self.lift.sentences({n: g.value for n, g in given.items()}, [r.value for r in results])
+        except ValueError as error:
             raise Degenerate(str(error)) from error
         steps = tuple(Step(text, results[last].index) for text, last in texts)
         return Derivation(tuple(t.nodes), steps, results[-1].index)
@@ -108,9 +106,7 @@ class LiftedProgram:
 
     def facts_parts(self, values: Values, hidden: Mapping[str, str]) -> list[Part]:
         """The whole text with its question: the numbers of a story often stand in the question itself."""
-        shown = {p.name: p.value for p in self.lift.parameters if p.name in hidden}
-        shown |= {name: Fraction(value) for name, value in values.items() if name not in hidden}  # type: ignore[arg-type]
-        return [Part("text", self.lift.render_question(shown, hidden).strip())]
+        return [Part("text", self.lift.render_question(values, hidden).strip())]  # type: ignore[arg-type]
 
     def result(self, answer: str, values: Values) -> str:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
@@ -119,10 +115,6 @@ class LiftedProgram:
     def meaning(self, name: str) -> str:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
         return ""
-
-
-def _fractions(values: Values) -> dict[str, Fraction]:
-    return {name: Fraction(value) for name, value in values.items()}  # type: ignore[arg-type]
 
 
 def _record(expr: Expr, t: Trace, given: Mapping[str, Quantity], results: Sequence[Quantity]) -> Quantity:

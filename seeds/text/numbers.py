@@ -42,8 +42,10 @@ _HUNDREDS = rf"(?:(?:{_TWO}|a)\s+)?hundred\b(?:\s+(?:and\s+)?{_TWO}\b)?"
 _BELOW = rf"(?:{_HUNDREDS}|{_TWO})"
 _COUNT = rf"(?:(?:{_BELOW}|a)\s+)?(?:thousand|million|billion)\b(?:\s+(?:and\s+)?{_BELOW}\b)?|{_BELOW}"
 _OTHER = "|".join(sorted([*_MULTIPLES, *_PARTS, "first", "second"], key=len, reverse=True))
+_INITIALS = "".join(sorted({word[0] for word in (*ONES, *TENS, *_SCALES, *_MULTIPLES, *_PARTS, *_FIRST, "a")}))
 _PATTERN = re.compile(
     rf"""
+    (?=[\d$.]|\b[{_INITIALS}])(?:  # nothing else begins a number
     (?P<clock>\b\d{{1,2}}:\d{{2}}(?:\s*[ap]\.?m\b\.?)?|\b\d{{1,2}}\s*[ap]\.?m\b\.?|\b\d{{1,2}}\s*o'clock)
   | (?P<mixed>\$?\b\d+(?:\s+|\s*-\s*|\s+and\s+)\d+\s*/\s*\d+)
   | (?P<fraction>\$?(?<![\d.])\d+\s*/\s*\d+(?:ths?|rds?|nds?)?\b)
@@ -51,6 +53,7 @@ _PATTERN = re.compile(
   | (?P<digits>(?:\$\s?)?(?:\d{{1,3}}(?:,\d{{3}})+(?!\d)(?:\.\d+)?|\d*\.\d+|\d+))
   | (?P<words>\b(?:{_COUNT})\b)
   | (?P<other>\b(?:{_OTHER})\b)
+    )
     """,
     re.VERBOSE | re.IGNORECASE,
 )

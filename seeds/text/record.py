@@ -9,9 +9,14 @@ from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.problem import Lineage, Part, Problem, Tier
 
 
-def as_problem(source: str, seed: str, question: str, gold: str, key: Key, *, family: str = "") -> Problem:
-    """The record as it stands, in tier ``agreed``: the gold answer is the source's word."""
-    stamp = sha256(f"{question}\x00{gold}".encode()).hexdigest()[:16]
+def as_problem(
+    source: str, seed: str, question: str, gold: str, key: Key, *, family: str = "", reader: int = 1
+) -> Problem:
+    """The record as it stands, in tier ``agreed``: the gold answer is the source's word.
+
+    ``reader`` is the version of what turns the record into problems; with another one its rows cannot be rebuilt.
+    """
+    stamp = sha256(f"{reader}\x00{question}\x00{gold}".encode()).hexdigest()[:16]
     return Problem(
         parts=(Part("text", question.strip()),),
         answer=answer_from_text(gold),

@@ -103,7 +103,7 @@ class Overtime(Fixed):
 
 
 class Gap(Fixed):
-    """A difference whose sign only the template's own condition knows."""
+    """A difference whose sign only the template's own condition knows; the question names the domain."""
 
     left = Integer(1, 30, easier=(1, 29))
     right = Integer(1, 30, maskable=False)
@@ -120,6 +120,13 @@ class Gap(Fixed):
 
     def check(self, left: int, right: int) -> int:
         return len(range(right, left))
+
+
+class Hole(Gap):
+    """A sign that the domain cannot tell, because the condition has its hole in the midst of it."""
+
+    def where(self, left: int, right: int) -> bool:
+        return left > right or left == 1
 
 
 class Halves(Fixed):
@@ -232,11 +239,19 @@ CASES = [
         "A hand moves on a dial with 12 marks, numbered from 0. From mark 0 it moves x times by 3 marks. "
         "It stops at mark 9. x is a whole number from 0 to 49. Find all possible values of x.",
         ["Only remainders modulo 12 matter.", "It stops at mark 3 × x modulo 12.",
-         "So 3 × x must leave 9 modulo 12.", "Dividing by gcd(3, 12) = 3:",
-         "3 / 3 = 1, 9 / 3 = 3 and 12 / 3 = 4, so x must leave 3 modulo 4.", "So x leaves 3 modulo 4.",
+         "So 3 × x must leave the remainder 9 modulo 12.", "Dividing by gcd(3, 12) = 3:",
+         "3 / 3 = 1, 9 / 3 = 3 and 12 / 3 = 4, so x must leave the remainder 3 modulo 4.",
+         "So x leaves the remainder 3 modulo 4.",
          "x is a whole number from 0 to 49. "
          "The numbers with this remainder are 3, 7, 11, 15, 19, 23, 27, 31, 35, 39, 43 and 47."],
         id="residues",
+    ),
+    pytest.param(
+        Gap, 0, "backward", "20",
+        "Two posts stand x m and 12 m from a gate, on the same side. They are 8 m apart. "
+        "x is a whole number from 13 to 29. Find x.",
+        None,
+        id="sign",
     ),
     pytest.param(
         Overtime, 0, "backward", "42",
@@ -285,7 +300,7 @@ def test_casework_shows_every_value_with_its_calculation() -> None:
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        pytest.param(Gap, "hidden_condition", id="sign"),
+        pytest.param(Hole, "hidden_condition", id="sign"),
         pytest.param(Halves, "not_unique", id="many"),
         pytest.param(Telling, "leak", id="leak"),
         pytest.param(Counting, "cannot_be_hidden", id="letter"),
