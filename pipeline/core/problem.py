@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ class Lineage:
 
     def then(self, mutation: Mutation) -> Lineage:
         """The lineage of a child."""
-        return replace(self, mutations=(*self.mutations, mutation))
+        return Lineage(self.source, self.seed, self.seed_hash, self.run_key, (*self.mutations, mutation))
 
     def to_data(self) -> dict[str, Any]:
         """Plain JSON data."""

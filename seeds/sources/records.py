@@ -33,7 +33,10 @@ class Records(Source):
         question = "problem" if self.style == "math" else self.question
         records = File(self.path, (question,) if self.style == "math" else (question, self.answer), limit=self.limit)
         records.check()
-        return RecordSeeds(self, records, question)
+        opened = RecordSeeds(self, records, question)
+        for index in range(len(records) if self.style == "math" else 0):
+            opened.gold(index)
+        return opened
 
 
 class RecordSeeds(SeedSet):
@@ -52,13 +55,20 @@ class RecordSeeds(SeedSet):
         return f"{self.records.path.stem}/{index}"
 
     def seed(self, index: int, key: Key) -> Seed:
+        name, question = self.seed_id(index), str(self.records[index][self.question])
+        return Seed(as_problem("records", name, question, self.gold(index), key, family=self.source.family))
+
+    def gold(self, index: int) -> str:
+        """The gold answer of a record.
+
+        Raises:
+            SourceError: a record in the style of MATH has none.
+        """
         record = self.records[index]
         gold = str(record.get(self.source.answer, ""))
-        if self.source.style == "math" and not gold:
-            found = boxes(str(record.get("solution", "")))
-            if not found:
-                raise SourceError(f"{self.records.path}, record {index + 1}: neither `answer` nor a boxed solution")
-            gold = found[-1]
-        name = self.seed_id(index)
-        problem = as_problem("records", name, str(record[self.question]), gold, key, family=self.source.family)
-        return Seed(problem)
+        if self.source.style == "fields" or gold:
+            return gold
+        found = boxes(str(record.get("solution", "")))
+        if not found:
+            raise SourceError(f"{self.records.path}, record {index + 1}: neither `answer` nor a boxed solution")
+        return found[-1]

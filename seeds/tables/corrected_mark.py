@@ -14,6 +14,8 @@ PUPILS = ("Ada", "Ben", "Cem", "Dora", "Ewa", "Finn", "Gita")
 
 
 class CorrectedMark(Template):
+    version = 2
+
     family = "data"
 
     marks = Integers(12, 60, length=7, harder=(100, 999))
@@ -30,9 +32,7 @@ class CorrectedMark(Template):
         "By how many points does the {ask} of all seven change? Count a rise as positive and a fall as negative, and "
         "give an exact value."
     )
-    result_text = (
-        "With this, the {ask} of all seven changes by exactly {answer} points, where a fall would count as negative."
-    )
+    result_text = "With this, the {ask} of all seven changes by exactly {answer}, where a fall would count as negative."
 
     def where(self, marks: tuple[int, ...], pupil: str, new: int, ask: str) -> bool:
         place = PUPILS.index(pupil)

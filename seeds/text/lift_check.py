@@ -200,7 +200,7 @@ class Check:
 
     def _look(self, op: int, sources: tuple[int, int, int, int], found: _Value, wanted: int) -> _Value:
         """The instruction with the guards of a calculation's value: its sign, its side of one and its parts."""
-        self._widest = max(self._widest, found.bound)
+        self._widest = max(self._widest, found.bound, found.parts)
         parts = math.gcd(found.parts, wanted) if wanted else found.parts
         low, high = _side_of_one(found.was, parts)
         divide = found.parts // parts
@@ -244,6 +244,7 @@ class Check:
             return
         low = None if least is None else math.ceil(least * value.parts)
         high = None if most is None else math.floor(most * value.parts)
+        self._widest = max(self._widest, abs(low or 0), abs(high or 0))
         self._append(Instruction(LINEAR, -1, value.register, 1, value.register, 0, 1, low, high, value.needs))
 
     def _append(self, guard: Instruction) -> None:

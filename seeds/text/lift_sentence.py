@@ -18,6 +18,8 @@ _UNKNOWN = re.compile(r"\b[b-zB-HJ-Z]\b(?!')|\d[a-zA-Z]\b|=|[{}<>]|\blet\b", re.
 _COMPARES = re.compile(
     r"\b(?:greater than|less than|fewer than|exceeds?|enough|round(?:s|ed|ing)?|equation)\b|[+*×÷]|\d\s*[-/]\s*\d", re.I
 )
+_PERCENT = re.compile(r"\s*(?:%|percent\b|per cent\b)", re.IGNORECASE)
+"""After an equation it would make a false one: 100 - 50 is not 50%."""
 _HARMLESS = frozenset(
     [
         "pair",
@@ -100,6 +102,8 @@ def sentences(lines: Sequence[str], equations: Sequence[Equation], sources: Sour
             continue
         edges = [0, *(x for s in known for x in s), len(line)]
         pieces = [line[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
+        if any(_PERCENT.match(piece) for piece in pieces[1:]):
+            continue
         filled = [_fill(piece, indexes, sources) for piece in pieces]
         if any(f is None for f in filled):
             continue

@@ -22,6 +22,8 @@ _LONGEST = 50_000
 """The rows of a table at most."""
 _WORK = 500_000
 """The assignments at most for which guards are asked in order to join one parameter."""
+_ASKED = 2_000
+"""The rows at most that are asked one by one, where the guards are not compiled as a whole."""
 _PROBES = (128, 1_024, 8_192)
 _HITS = 8
 """With fewer hits among the first probes, more are made."""
@@ -39,22 +41,18 @@ class LiftSpace:
         self.original = tuple(check.original)
         self._columns: dict[int, Column] = dict(check.constants)
         self._left = list(check.program)
+        self._kind: Any = object if check.wide else np.int64
         self._joined = 0
         self._order: list[int] = []
         self.rows = 1
         self.factors: dict[int, Any] = self._join(place)
         """The domains of the parameters that are not in the table."""
-        self.exact = not self.factors and check.complete
-        self.total = self.rows * math.prod(len(f) for f in self.factors.values())
-        table = {i: self._columns[i] for i in self._order}
+        self.exact = not self.factors and (check.complete or self.rows <= _ASKED)
         if self.exact:
-            own = np.ones(self.rows, bool)
-            for i, column in table.items():
-                own &= column == self.original[i]
-            table = {i: c[~own] for i, c in table.items()}
-            self.total -= int(own.sum())
+            self._keep_admissible()
+        self.total = self.rows * math.prod(len(f) for f in self.factors.values())
         self.capacity = self.total if self.exact else self._estimate()
-        self.table = {i: _packed(column) for i, column in table.items()}
+        self.table = {i: _packed(self._columns[i]) for i in self._order}
         del self._columns, self._left
 
     def draw(self, slot: int, key: Key) -> dict[str, Exact] | None:
@@ -89,14 +87,23 @@ class LiftSpace:
         written = all(self.check.grids[i].holds(parts[i]) for i in self.factors)
         return parts != self.original and written and self.check.holds(parts)
 
+    def _keep_admissible(self) -> None:
+        """Leave the record's own values out, and what only the lift itself can forbid."""
+        columns = [self._columns[i] for i in range(len(self.original))]
+        if self.check.complete:
+            keep = ~np.logical_and.reduce([c == own for c, own in zip(columns, self.original, strict=True)])
+        else:
+            keep = np.array([self._holds(row) for row in zip(*(c.tolist() for c in columns), strict=True)], bool)
+        self._columns = {i: self._columns[i][keep] for i in self._order}
+        self.rows = int(keep.sum())
+
     def _join(self, place: int) -> dict[int, Any]:
         """Put parameters into the table while it is short enough; the domains of the others."""
         domains: dict[int, Any] = {}
-        kind: Any = object if self.check.wide else np.int64
         for i, grid in enumerate(self.check.grids):
             domain: Any = grid.choices(place)
             if len(domain) <= _LONGEST:
-                domain = np.array(domain, kind)
+                domain = np.array(domain, self._kind)
                 if grid.never_whole:
                     domain = domain[(domain % grid.parts != 0) | (domain == grid.original)]
                 mine = [g for g in self._left if g.needs == 1 << i]
@@ -160,7 +167,7 @@ class LiftSpace:
         for i, factor in self.factors.items():
             digits = _random(i + 1, count, len(factor))
             long = not isinstance(factor, np.ndarray)
-            columns[i] = np.array([factor[d] for d in digits.tolist()]) if long else factor[digits]
+            columns[i] = np.array([factor[d] for d in digits.tolist()], self._kind) if long else factor[digits]
         found = run(self._left, columns)
         parts = zip(*(found[i].tolist() for i in range(len(self.original))), strict=True)
         return sum(1 for p in parts if self._holds(p))

@@ -129,6 +129,44 @@ class Hole(Gap):
         return left > right or left == 1
 
 
+class Rooms(Fixed):
+    """A quotient that counts whole things: in a text from elsewhere, nobody says that it comes out even."""
+
+    tier = Tier.LIFTED
+    students = Integer(5, 100)
+    beds = Integer(4, 6, maskable=False)
+    fixed = MappingProxyType({"students": 45, "beds": 5})
+    facts = "A class of {students} students goes on a trip. How many rooms of {beds} beds each do they need?"
+    question = ""
+    result_text = "The answer to this question is {answer}."
+
+    def solve(self, t: Trace, students: Quantity, beds: Quantity) -> Quantity:
+        return t.step("They need {} rooms.", students / beds)
+
+    def check(self, students: int, beds: int) -> int:
+        return len(range(0, students, beds))
+
+
+class Book(Fixed):
+    """An article before a number, an opening sentence, and a step that the hidden parameter has to do with."""
+
+    pages = Integer(20, 200)
+    read = Integer(5, 19, maskable=False)
+    fixed = MappingProxyType({"pages": 100, "read": 10})
+    facts = "Ida reads a {pages}-page book. She has read {read} pages."
+    question = "How many pages are left for each of 2 days?"
+    result_text = "Then {answer} pages are left for each of 2 days."
+
+    def solve(self, t: Trace, pages: Quantity, read: Quantity) -> Quantity:
+        t.say("Let p be the number of pages that are left.")
+        left = t.step("So far she has not read p = {} pages.", pages - read)
+        t.let("p", left)
+        return t.step("For each day that makes {} pages.", left / 2)
+
+    def check(self, pages: int, read: int) -> int:
+        return next(n for n in range(pages) if read + 2 * n == pages)
+
+
 class Halves(Fixed):
     """So many values give the same that the question would be a list."""
 
@@ -247,6 +285,15 @@ CASES = [
         id="residues",
     ),
     pytest.param(
+        Book, 0, "backward", "100",
+        "Ida reads an x-page book. She has read 10 pages. Then 45 pages are left for each of 2 days. Find x.",
+        ["Let p be the number of pages that are left.", "Work backwards from the result, 45.",
+         "So far she has not read p = 90 pages, because 45 × 2 = 90.", "So x = 90 + 10 = 100.", "Check with x = 100:",
+         "So far she has not read p = 100 - 10 = 90 pages.", "For each day that makes 90 / 2 = 45 pages.",
+         "This is the result that was given."],
+        id="reading",
+    ),
+    pytest.param(
         Gap, 0, "backward", "20",
         "Two posts stand x m and 12 m from a gate, on the same side. They are 8 m apart. "
         "x is a whole number from 13 to 29. Find x.",
@@ -302,6 +349,7 @@ def test_casework_shows_every_value_with_its_calculation() -> None:
     [
         pytest.param(Hole, "hidden_condition", id="sign"),
         pytest.param(Halves, "not_unique", id="many"),
+        pytest.param(Rooms, "may_be_rounded", id="rounding"),
         pytest.param(Telling, "leak", id="leak"),
         pytest.param(Counting, "cannot_be_hidden", id="letter"),
         pytest.param(Idle, "does_not_matter", id="idle"),

@@ -78,6 +78,14 @@ LIFTED = [
         id="an equation without annotation",
     ),
     pytest.param(
+        "A spray kills 40% of the germs and a second one 25%. What part of the germs stays, in percent?",
+        "After the first, 100-40=<<100-40=60>>60% stay.\nIn the end 60-25=<<60-25=35>>35 stay.\n#### 35",
+        {"n1": 45, "n3": 15},
+        "A spray kills 45% of the germs and a second one 15%. What part of the germs stays, in percent?",
+        "100 - 45 = 55.\nIn the end 55 - 15 = 40 stay.",
+        id="no equation ends in a percent sign",
+    ),
+    pytest.param(
         "Ida sells 20 cups for $3 each. What does she get?",
         "She sold 18 cups in fact: 20*3 = <<20*3=60>>60\n#### 60",
         {"n1": 30, "n2": 4},
