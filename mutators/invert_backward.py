@@ -42,6 +42,9 @@ class InvertBackward(Mutator):
     kind: Literal["invert_backward"] = "invert_backward"
     profile: Literal["same", "easier", "harder"] = "same"
 
+    def draws_from(self) -> str:
+        return self.profile
+
     def capacity(self, problem: Problem) -> int:
         program = problem.program
         if program is None or problem.form != "forward" or not program.maskable():

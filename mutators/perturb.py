@@ -22,6 +22,9 @@ class Perturb(Mutator):
     kind: Literal["perturb"] = "perturb"
     profile: Literal["same", "easier", "harder"] = "same"
 
+    def draws_from(self) -> str:
+        return self.profile
+
     def capacity(self, problem: Problem) -> int:
         if problem.program is None or problem.form != "forward":
             return 0

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 import dsgen.mutators
 import dsgen.seeds.sources
@@ -47,6 +56,15 @@ class Workflow(BaseModel):
     bucket_units: int = Field(default=1000, ge=10, le=100_000, description="planned units a commit")
     engine: Engine = Engine()
 
+    @model_validator(mode="after")
+    def _no_mutator_twice(self) -> Workflow:
+        stamps = [m.stamp for m in self.mutators]
+        for index, stamp in enumerate(stamps):
+            if stamp in stamps[:index]:
+                first = stamps.index(stamp)
+                raise ValueError(f"mutators[{index}] is mutators[{first}] again: raise that one's `count` instead")
+        return self
+
     def identity(self) -> dict[str, Any]:
         """What makes a run the same run: name, seed, sources, mutators, and how they are cut into buckets."""
         return {
@@ -58,8 +76,8 @@ class Workflow(BaseModel):
             "mutators": [{"stamp": m.stamp, "count": m.count} for m in self.mutators],
         }
 
-    def plan(self) -> Plan:
-        """Open the sources and number the units.
+    def plan(self, *, check: bool = True) -> Plan:
+        """Open the sources and number the units; a worker leaves the check of capacities to its driver.
 
         Raises:
             SourceError: a seed file cannot be read.
@@ -73,10 +91,11 @@ class Workflow(BaseModel):
                 faults.append((f"sources[{index}]", str(error)))
         if faults:
             raise SourceError("\n".join(f"{path}: {text}" for path, text in faults))
-        wanted = [(getattr(m, "profile", ""), m.count) for m in self.mutators]
-        short = [f"sources[{i}]: {s}" for i, o in enumerate(opened) for s in o.shortfalls([w for w in wanted if w[0]])]
-        if short:
-            raise WorkflowError(self.name, short)
+        if check:
+            wanted = [(m.draws_from(), m.count) for m in self.mutators]
+            short = [f"sources[{i}]: {s}" for i, o in enumerate(opened) for s in o.shortfalls(wanted)]
+            if short:
+                raise WorkflowError(self.name, short)
         return Plan(self.seed, opened, self.mutators, self.bucket_units, keep_seeds=self.keep_seeds)
 
 

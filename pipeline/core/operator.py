@@ -59,6 +59,10 @@ class Mutator(Operator):
     def engine_fields(cls) -> set[str]:
         return {"count"}
 
+    def draws_from(self) -> str | None:
+        """The profile of a program's parameter space that children are drawn from, a slot each; ``None``: from none."""
+        return None
+
     @abstractmethod
     def capacity(self, problem: Problem) -> int:
         """How many children the problem has under this mutator; 0 when it does not apply."""

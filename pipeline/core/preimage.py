@@ -30,7 +30,7 @@ LARGEST_BRUTE_FORCE = 5000
 """The second solver is run over domains up to this size."""
 FEW_VALUES = 10
 """A domain with fewer values than these is widened if it can be."""
-FEWEST_VALUES = 5
+FEWEST_VALUES = 4
 """A domain is not cut down to fewer values than these, or it would nearly tell."""
 LARGEST_DOMAIN = 400
 """All values of a domain up to this size are looked at, where nothing is proved about them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -38,8 +39,8 @@ class SeedSet(ABC):
     def seed(self, index: int, key: Key) -> Seed:
         """Seed number ``index``; ``key`` is the run's key."""
 
-    def shortfalls(self, wanted: list[tuple[str, int]]) -> list[str]:
-        """Where the source cannot give what is asked of it: ``wanted`` holds (profile, children per seed)."""
+    def shortfalls(self, wanted: Sequence[tuple[str | None, int]]) -> list[str]:
+        """Where the source cannot give what is asked of it: ``wanted`` holds each mutator's (profile, children)."""
         return []
 
     def stages(self) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from dsgen.pipeline.core.trace import Quantity, Trace
 
 
 class KeepAndAdd(Template):
+    version = 2
+
     values = Integers(2, 60, length=7, harder=(100, 999))
     divisor = Integer(3, 7, maskable=False)
     remainder = Choice(0, 1, 2)
@@ -49,7 +51,7 @@ class KeepAndAdd(Template):
                 t.say("{rest}, so {penalty} is subtracted.", rest=rest)
         added = t.step("The entries added give {}.", t.apply("sum", *kept), role="filter")
         others = t.const(len(values) - len(kept))
-        taken = t.step("Subtracted is {penalty} for each of the others: {}.", others * penalty)
+        taken = t.step("For each of the others {penalty} is subtracted, in all {}.", others * penalty)
         return t.step("The program prints {}.", added - taken, role="aggregate")
 
     def check(self, values: tuple[int, ...], divisor: int, remainder: int, penalty: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -72,11 +73,13 @@ class TemplateSeeds(SeedSet):
         except Degenerate:
             return Seed(NotApplicable("degenerate"))
 
-    def shortfalls(self, wanted: list[tuple[str, int]]) -> list[str]:
+    def shortfalls(self, wanted: Sequence[tuple[str | None, int]]) -> list[str]:
         faults = []
         for template in self.templates:
-            for profile in {"same", *[p for p, _ in wanted]}:
-                children = sum(n for p, n in wanted if p == profile)
+            # The seeds themselves are drawn from `same`; a profile that a template does not have is no shortfall.
+            for profile, children in dict.fromkeys([("same", 0), *wanted]):
+                if profile is None:
+                    continue
                 capacity = template.capacity(profile)
                 needed = self.each * (children + (profile == "same"))
                 if 0 < capacity < needed:

@@ -109,6 +109,11 @@ def test_asking_for_more_than_there_is_says_how_much_there_is() -> None:
         workflow.plan()
 
 
+def test_the_same_mutator_twice_is_told() -> None:
+    with pytest.raises(WorkflowError, match=r"mutators\[1\] is mutators\[0\] again: raise that one's `count`"):
+        parse(GOOD | {"mutators": [{"kind": "perturb", "count": 2}, {"kind": "perturb", "count": 3}]}, "w")
+
+
 def test_an_unknown_template_is_told() -> None:
     workflow = parse(GOOD | {"sources": [{"kind": "templates", "only": ["geometry/nothing"]}]}, "w")
     with pytest.raises(SourceError, match="unknown template geometry/nothing"):
