@@ -187,8 +187,10 @@ def _fault(error: Any) -> str:
     text = error["msg"]
     if error["type"] == "extra_forbidden":
         text = "unknown key; check its spelling"
+    elif error["type"] == "value_error":
+        text = str(error["ctx"]["error"])
     elif error["type"] == "missing":
         text = "is missing"
     elif error["type"].startswith("union_tag"):
         text = f"unknown kind {error['ctx'].get('tag', '(none)')!r}; known: {error['ctx'].get('expected_tags', '')}"
-    return f"{path or 'workflow'}: {text}"
+    return f"{path}: {text}" if path else text
