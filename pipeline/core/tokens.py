@@ -8,7 +8,7 @@ import hashlib
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _VOCABULARY = "qwen.tiktoken.gz"
 _PATTERN = (
@@ -17,12 +17,19 @@ _PATTERN = (
 )
 
 
+class TokenizerName(NamedTuple):
+    """What tells one tokenizer from another, in manifests and settings."""
+
+    name: str
+    sha256: str
+    """Of the vocabulary as it is used, uncompressed."""
+
+
 class Tokenizer:
     """Counts tokens; the text is data, so special tokens in it count as ordinary text."""
 
-    def __init__(self, name: str, sha256: str, encoding: Any) -> None:
+    def __init__(self, name: TokenizerName, encoding: Any) -> None:
         self.name = name
-        self.sha256 = sha256
         self._encoding = encoding
 
     def count(self, text: str) -> int:
@@ -33,8 +40,17 @@ class Tokenizer:
 @lru_cache(maxsize=1)
 def shipped() -> Tokenizer:
     """The tokenizer that ships with dsgen."""
-    packed = files("dsgen.pipeline.core").joinpath(_VOCABULARY).read_bytes()
-    return _load("qwen", gzip.decompress(packed))
+    return _load("qwen", _shipped_vocabulary())
+
+
+@lru_cache(maxsize=1)
+def shipped_name() -> TokenizerName:
+    """The name of :func:`shipped`, without the third of a second that loading it takes."""
+    return TokenizerName("qwen", hashlib.sha256(_shipped_vocabulary()).hexdigest())
+
+
+def _shipped_vocabulary() -> bytes:
+    return gzip.decompress(files("dsgen.pipeline.core").joinpath(_VOCABULARY).read_bytes())
 
 
 def from_file(path: Path) -> Tokenizer:
@@ -47,4 +63,4 @@ def _load(name: str, raw: bytes) -> Tokenizer:
 
     ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in raw.splitlines() if line)}
     encoding = tiktoken.Encoding(name, pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
-    return Tokenizer(name, hashlib.sha256(raw).hexdigest(), encoding)
+    return Tokenizer(TokenizerName(name, hashlib.sha256(raw).hexdigest()), encoding)

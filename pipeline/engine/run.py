@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import dsgen
 from dsgen.pipeline.core.errors import DsgenError, UserError
 from dsgen.pipeline.core.keys import digest
-from dsgen.pipeline.core.tokens import shipped
+from dsgen.pipeline.core.tokens import shipped_name
 from dsgen.pipeline.dataset.card import write_card
 from dsgen.pipeline.engine import executors
 from dsgen.pipeline.engine.executors import Executor
@@ -222,7 +222,7 @@ class _Run:
         # How the teacher is reached does not change what is asked of it.
         config = self.workflow.teacher.model_dump(mode="json", include=_ASKED)
         stamps = [[v.stamp, v.required] for v in self.workflow.validators]
-        return digest(str(config), str(stamps), shipped().sha256, size=8).hex()
+        return digest(str(config), str(stamps), shipped_name().sha256, size=8).hex()
 
     def _finish(
         self, kept: NDArray[Any], survey: Mapping[str, Any], records: Mapping[int, Mapping[str, Any]]
@@ -245,7 +245,7 @@ class _Run:
         planned = survey["problems"] * self.samples
         if sum(counts.values()) != planned:
             raise DsgenError(f"{planned} samples were planned and {sum(counts.values())} accounted for: {dict(counts)}")
-        tokenizer = shipped()
+        tokenizer = shipped_name()
         manifest = {
             "name": self.workflow.name,
             "seed": self.workflow.seed,
@@ -254,7 +254,7 @@ class _Run:
             "settings": self.settings,
             "workflow": self.workflow.model_dump(mode="json", exclude={"engine"}),
             "teacher": {"name": self.teacher.name, "why": self.why},
-            "tokenizer": {"name": tokenizer.name, "sha256": tokenizer.sha256},
+            "tokenizer": tokenizer._asdict(),
             "validators": [v.stamp for v in self.workflow.validators],
             "counts": {"planned": planned, **counts},
             "not_applicable": survey["not_applicable"],

@@ -9,7 +9,6 @@ from dsgen.pipeline.core.template import Template
 from dsgen.pipeline.core.trace import Quantity, Trace
 
 WORDS = (
-    ").split)",
     "ANCHOR",
     "BASKET",
     "BRIDGE",
@@ -28,6 +27,7 @@ WORDS = (
     "KETTLE",
     "LANTERN",
     "MARBLE",
+    "MEADOW",
     "NEEDLE",
     "ORCHARD",
     "PENCIL",
@@ -44,6 +44,8 @@ WORDS = (
 
 
 class StringSurgery(Template):
+    version = 2
+
     word = Choice(*WORDS)
     cut = Choice(2, 3, 4)
     tail = Choice("XO", "UP", "ME", "TY", "AR", "IN", "GO", "LA")

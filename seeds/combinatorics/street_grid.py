@@ -1,7 +1,7 @@
 """Shortest ways through a street grid that avoid a closed crossing."""
 
 from dsgen.pipeline.core.space import Integer, Name
-from dsgen.pipeline.core.template import Template
+from dsgen.pipeline.core.template import Degenerate, Template
 from dsgen.pipeline.core.trace import Quantity, Trace
 
 
@@ -28,6 +28,8 @@ class StreetGrid(Template):
     def solve(
         self, t: Trace, east: Quantity, north: Quantity, closed_east: Quantity, closed_north: Quantity
     ) -> Quantity:
+        if closed_east > east or closed_north > north:
+            raise Degenerate("the closed crossing lies beyond the goal")
         t.say("A route is an order of its steps, so it is settled by choosing which of the steps go east.")
         every = t.step("Without the closure there are {} routes.", t.apply("binom", east + north, east))
         to = t.apply("binom", closed_east + closed_north, closed_east)
