@@ -23,6 +23,8 @@ _STRUCTURE: tuple[tuple[str, str], ...] = (
     ("statistics", r"\bmedian\b|\bmode\b|\brange of\b|\bprobabilit|\bchances?\b|\blikely\b|\bodds\b"),
     ("calendar", r"\bleap\b|\bon the \d+(?:st|nd|rd|th)\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b|\bcentury\b|\bcalendar\b"),
     ("calendar", r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december) \d"),
+    # "2/5 times less than now" is read as a share of this or of that.
+    ("share", r"\d\s*/\s*\d+ times (?:less|fewer|more|smaller|greater|as)\b"),
     ("ratio", r"\bratios?\b|\bproportion|\d\s*:\s*\d"),
     ("alternation", r"\bevery (?:other|second|third|fourth|fifth)\b|\balternat"),
     ("clock", r"\bwhat time\b|\bat what hour\b"),
