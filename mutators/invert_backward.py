@@ -14,16 +14,16 @@ from typing import Any, Literal
 
 from dsgen.pipeline.core import answers
 from dsgen.pipeline.core.arith import Degenerate
-from dsgen.pipeline.core.backsearch import by_residues, try_all
-from dsgen.pipeline.core.backsolve import go_back
-from dsgen.pipeline.core.backward import Backward
 from dsgen.pipeline.core.derivation import Derivation
 from dsgen.pipeline.core.exact import show
-from dsgen.pipeline.core.frames import frames_of, masked
-from dsgen.pipeline.core.inverse import dependents
+from dsgen.pipeline.core.inversion.backsearch import by_residues, try_all
+from dsgen.pipeline.core.inversion.backsolve import go_back
+from dsgen.pipeline.core.inversion.backward import Backward
+from dsgen.pipeline.core.inversion.frames import frames_of, masked
+from dsgen.pipeline.core.inversion.inverse import dependents
+from dsgen.pipeline.core.inversion.preimage import Hidden, Preimage
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.operator import Mutator, NotApplicable
-from dsgen.pipeline.core.preimage import Hidden, Preimage
 from dsgen.pipeline.core.problem import Mutation, Part, Problem
 
 MOST_SOLUTIONS = 12

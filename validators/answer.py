@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from dsgen.pipeline.core.candidate import Candidate, Verdict, failed, passed, undecided
-from dsgen.pipeline.core.compare import Outcome, compare
-from dsgen.pipeline.core.final import final_answer
 from dsgen.pipeline.core.operator import Validator
+from dsgen.pipeline.core.reading.compare import Outcome, compare
+from dsgen.pipeline.core.reading.final import final_answer
 
 MAX_BOXES = 20
 """Differing boxes that are compared one by one; with more the text decides nothing."""

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from dsgen.pipeline.core.candidate import Candidate, Verdict, failed, passed
-from dsgen.pipeline.core.final import final_answer
 from dsgen.pipeline.core.operator import Validator
+from dsgen.pipeline.core.reading.final import final_answer
 
 
 class Format(Validator):

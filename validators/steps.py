@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 from dsgen.pipeline.core.candidate import Candidate, Verdict, failed, passed
-from dsgen.pipeline.core.equations import Equation, find
 from dsgen.pipeline.core.exact import Exact
-from dsgen.pipeline.core.mathtext import NO_SYMBOLS
 from dsgen.pipeline.core.operator import Validator
 from dsgen.pipeline.core.problem import Problem
+from dsgen.pipeline.core.reading.equations import Equation, find
+from dsgen.pipeline.core.reading.mathtext import NO_SYMBOLS
 
 
 class Steps(Validator):

@@ -1,6 +1,6 @@
 """Typed answers: what the reference answer of a problem is, never a bare string.
 
-How a text is compared with one of them is in :mod:`dsgen.pipeline.core.compare`.
+How a text is compared with one of them is in :mod:`dsgen.pipeline.core.reading.compare`.
 """
 
 from __future__ import annotations

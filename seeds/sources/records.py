@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from dsgen.pipeline.core.errors import SourceError
-from dsgen.pipeline.core.final import boxes
 from dsgen.pipeline.core.keys import Key
+from dsgen.pipeline.core.reading.final import boxes
 from dsgen.pipeline.core.source import Seed, SeedSet, Source
 from dsgen.seeds.text.files import Records as File
 from dsgen.seeds.text.record import as_problem

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from dsgen.pipeline.core.compare import answer_from_text
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.problem import Lineage, Part, Problem, Tier
+from dsgen.pipeline.core.reading.compare import answer_from_text
 
 
 def as_problem(

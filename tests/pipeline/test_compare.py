@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dsgen.pipeline.core import answers
 from dsgen.pipeline.core.answers import Answer
-from dsgen.pipeline.core.compare import answer_from_text, boxes, compare, final_answer
+from dsgen.pipeline.core.reading.compare import answer_from_text, boxes, compare, final_answer
 
 DOLLARS = answers.Integer(2700, "dollars")
 METRES = answers.Integer(44, "m")

@@ -13,8 +13,8 @@ from dsgen.pipeline.core.answers import Boolean
 from dsgen.pipeline.core.arith import Degenerate, evaluate
 from dsgen.pipeline.core.derivation import Derivation
 from dsgen.pipeline.core.keys import Key, digest
-from dsgen.pipeline.core.mathtext import read
 from dsgen.pipeline.core.problem import Lineage, Mutation, Part, Problem, Tier
+from dsgen.pipeline.core.reading.mathtext import read
 from dsgen.pipeline.core.trace import Trace
 from dsgen.pipeline.core.units import UnitMismatch
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsgen.pipeline.core.equations import find
+from dsgen.pipeline.core.reading.equations import find
 
 SYMBOLS = {"x": 14}
 

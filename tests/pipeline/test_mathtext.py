@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsgen.pipeline.core.arith import Degenerate
-from dsgen.pipeline.core.mathlex import Unreadable, names
-from dsgen.pipeline.core.mathtext import read
+from dsgen.pipeline.core.reading.mathlex import Unreadable, names
+from dsgen.pipeline.core.reading.mathtext import read
 from dsgen.pipeline.core.trace import Quantity, Trace
 
 HALF = Fraction(1, 2)

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from dsgen.pipeline.core.exact import plain
-from dsgen.pipeline.core.mathlex import Unreadable
-from dsgen.pipeline.core.mathtext import read
+from dsgen.pipeline.core.reading.mathlex import Unreadable
+from dsgen.pipeline.core.reading.mathtext import read
 
 Factors = tuple[tuple[str, int], ...]
 """Names of base units with exponents, sorted."""

@@ -11,9 +11,9 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from dsgen.pipeline.core.judging import SIGN, Equation, State, segment
-from dsgen.pipeline.core.mathlex import CALLS, tokens
-from dsgen.pipeline.core.mathtext import FAULTS, NO_SYMBOLS, Reader, Symbols
+from dsgen.pipeline.core.reading.judging import SIGN, Equation, State, segment
+from dsgen.pipeline.core.reading.mathlex import CALLS, tokens
+from dsgen.pipeline.core.reading.mathtext import FAULTS, NO_SYMBOLS, Reader, Symbols
 
 MAX_HEAVY = 1000
 """Equations with powers or factorials, or very long ones, that are evaluated in one text; the others stay unread."""

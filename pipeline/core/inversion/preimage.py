@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from dsgen.pipeline.core.arith import Degenerate
 from dsgen.pipeline.core.derivation import Derivation
 from dsgen.pipeline.core.exact import Exact
-from dsgen.pipeline.core.inverse import (
+from dsgen.pipeline.core.inversion.inverse import (
     Route,
     agrees,
     dependents,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dsgen.pipeline.core.arith import LEAVES, evaluate
 from dsgen.pipeline.core.derivation import Derivation, Node, Step
 from dsgen.pipeline.core.exact import show
-from dsgen.pipeline.core.frames import SLOT, opened, with_unit
-from dsgen.pipeline.core.inverse import dependents
+from dsgen.pipeline.core.inversion.frames import SLOT, opened, with_unit
+from dsgen.pipeline.core.inversion.inverse import dependents
 from dsgen.pipeline.core.trace import Quantity, Trace
 from dsgen.pipeline.core.units import Unit
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dsgen.pipeline.core.backward import Backward
 from dsgen.pipeline.core.exact import Exact, show
-from dsgen.pipeline.core.frames import measured, told
-from dsgen.pipeline.core.inverse import Route, Undo
-from dsgen.pipeline.core.linear import Collector, Linear, number, times
+from dsgen.pipeline.core.inversion.backward import Backward
+from dsgen.pipeline.core.inversion.frames import measured, told
+from dsgen.pipeline.core.inversion.inverse import Route, Undo
+from dsgen.pipeline.core.inversion.linear import Collector, Linear, number, times
 from dsgen.pipeline.core.trace import Quantity
 
 _GENERIC = {

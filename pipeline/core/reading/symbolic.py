@@ -12,8 +12,8 @@ from fractions import Fraction
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from dsgen.pipeline.core.mathlex import RELATIONS, Unreadable, names, tokens
-from dsgen.pipeline.core.mathtext import FAULTS, Reader
+from dsgen.pipeline.core.reading.mathlex import RELATIONS, Unreadable, names, tokens
+from dsgen.pipeline.core.reading.mathtext import FAULTS, Reader
 
 POINTS = 4
 TRIES = 12
@@ -144,7 +144,7 @@ def equal(gold: str, text: str) -> Identity:
             pass
     if "i" in symbols:
         raise Unreadable("imaginary")
-    from dsgen.pipeline.core import numeric  # noqa: PLC0415 - half of all runs never need it
+    from dsgen.pipeline.core.reading import numeric  # noqa: PLC0415 - half of all runs never need it
 
     symbols = [s for s in symbols if s not in numeric.CONSTANTS]
     return Identity(_compare(own, other, symbols, numeric.Real, numeric.points, numeric.near), "digits")

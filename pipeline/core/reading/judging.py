@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from dsgen.pipeline.core.mathlex import RELATIONS, TRUTHS, Unreadable, tokens
-from dsgen.pipeline.core.mathtext import FAULTS, Reader, Symbols, compare
+from dsgen.pipeline.core.reading.mathlex import RELATIONS, TRUTHS, Unreadable, tokens
+from dsgen.pipeline.core.reading.mathtext import FAULTS, Reader, Symbols, compare
 
 State = Literal["holds", "fails", "unread", "defines"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dsgen.pipeline.core.arith import LEAVES
-from dsgen.pipeline.core.backward import Backward
 from dsgen.pipeline.core.derivation import Derivation
 from dsgen.pipeline.core.exact import Exact, show
-from dsgen.pipeline.core.frames import SLOT, opened
-from dsgen.pipeline.core.inverse import Route, dependents, leaves_of
-from dsgen.pipeline.core.linear import Linear, times
-from dsgen.pipeline.core.preimage import Try
+from dsgen.pipeline.core.inversion.backward import Backward
+from dsgen.pipeline.core.inversion.frames import SLOT, opened
+from dsgen.pipeline.core.inversion.inverse import Route, dependents, leaves_of
+from dsgen.pipeline.core.inversion.linear import Linear, times
+from dsgen.pipeline.core.inversion.preimage import Try
 from dsgen.pipeline.core.trace import Quantity
 
 

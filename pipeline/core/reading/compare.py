@@ -12,14 +12,15 @@ from fractions import Fraction
 from functools import singledispatch
 from typing import Any, NamedTuple
 
-from dsgen.pipeline.core import answers, symbolic
-from dsgen.pipeline.core import rescue as math_verify
+from dsgen.pipeline.core import answers
 from dsgen.pipeline.core.answers import Answer
 from dsgen.pipeline.core.exact import plain
-from dsgen.pipeline.core.final import MAX_ANSWER, Final, boxes, final_answer
-from dsgen.pipeline.core.mathlex import FUNCTIONS, GREEK, WORDS, Unreadable
-from dsgen.pipeline.core.mathtext import read
-from dsgen.pipeline.core.quantity import Amount, amount, factors, same_amount
+from dsgen.pipeline.core.reading import rescue as math_verify
+from dsgen.pipeline.core.reading import symbolic
+from dsgen.pipeline.core.reading.final import MAX_ANSWER, Final, boxes, final_answer
+from dsgen.pipeline.core.reading.mathlex import FUNCTIONS, GREEK, WORDS, Unreadable
+from dsgen.pipeline.core.reading.mathtext import read
+from dsgen.pipeline.core.reading.quantity import Amount, amount, factors, same_amount
 
 
 class Outcome(StrEnum):

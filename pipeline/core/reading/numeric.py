@@ -10,8 +10,8 @@ from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
 
-from dsgen.pipeline.core.mathlex import FUNCTIONS, Unreadable
-from dsgen.pipeline.core.mathtext import Reader
+from dsgen.pipeline.core.reading.mathlex import FUNCTIONS, Unreadable
+from dsgen.pipeline.core.reading.mathtext import Reader
 
 DIGITS = 50
 NEAR = mpmath.mpf(10) ** -35

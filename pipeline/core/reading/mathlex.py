@@ -63,7 +63,7 @@ FUNCTIONS = frozenset(
         *("ln", "log", "exp"),
     ]
 )
-"""Names that only approximate arithmetic knows, see :mod:`dsgen.pipeline.core.numeric`."""
+"""Names that only approximate arithmetic knows, see :mod:`dsgen.pipeline.core.reading.numeric`."""
 
 
 def tokens(text: str) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from dsgen.pipeline.core import units
 from dsgen.pipeline.core.arith import LEAVES, OPS
-from dsgen.pipeline.core.backward import Backward
 from dsgen.pipeline.core.derivation import Node
 from dsgen.pipeline.core.exact import Exact, show
-from dsgen.pipeline.core.frames import SLOT, is_bare, opened, with_unit
+from dsgen.pipeline.core.inversion.backward import Backward
+from dsgen.pipeline.core.inversion.frames import SLOT, is_bare, opened, with_unit
 from dsgen.pipeline.core.trace import Quantity
 from dsgen.pipeline.core.units import Unit
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dsgen.pipeline.core.arith import MAX_BITS, OPS
 from dsgen.pipeline.core.exact import Exact, plain
-from dsgen.pipeline.core.mathlex import CALLS, RELATIONS, TRUTHS, Unreadable, tokens
+from dsgen.pipeline.core.reading.mathlex import CALLS, RELATIONS, TRUTHS, Unreadable, tokens
 
 MAX_DEPTH = 50
 MAX_DIGITS = 1300
