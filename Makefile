@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml dsgen/__init__.py
 	  "dsgen needs Python 3.11 to 3.13, $(PYTHON) is %d.%d; name another one: make PYTHON=python3.12 ..." % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray,datasets,dev]'
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray,datasets,dev]'
 	@touch $@
 
 run: $(STAMP)  ## install into .venv and run the main job into out/math
@@ -42,7 +42,7 @@ types: $(STAMP)  ## strict types
 	$(BIN)/mypy
 
 bench: $(STAMP)  ## rows per core-second through the exact path, beside reasoning-gym
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[gym]'
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[gym]'
 	$(BIN)/python benchmarks/exact_rows.py
 
 clean:  ## remove the environment, caches and build products; out/ stays
