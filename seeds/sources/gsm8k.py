@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dsgen.pipeline.core.arith import Degenerate
 from dsgen.pipeline.core.errors import SourceError
-from dsgen.pipeline.core.keys import Key
+from dsgen.pipeline.core.keys import Key, digest
 from dsgen.pipeline.core.operator import NotApplicable
 from dsgen.pipeline.core.source import Seed, SeedSet, Source
 from dsgen.seeds.text.files import Records as File
@@ -16,7 +16,7 @@ from dsgen.seeds.text.lift import NotLifted, lift
 from dsgen.seeds.text.lifted import LiftedProgram
 from dsgen.seeds.text.record import as_problem
 
-LIFT_VERSION = 1
+LIFT_VERSION = 2
 """Raised with every change of what lifts or of what a lift draws, so that older rows are told apart."""
 
 STAGES = ("read", "annotated", "reproduced", "unambiguous", "lifted")
@@ -53,7 +53,7 @@ class Gsm8kSeeds(SeedSet):
     def __init__(self, records: File, *, keep: bool) -> None:
         self.records = records
         self.keep = keep
-        self.fingerprint = records.sha256
+        self.fingerprint = digest(records.sha256, LIFT_VERSION).hex()
 
     def __len__(self) -> int:
         return len(self.records)
