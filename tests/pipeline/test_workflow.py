@@ -131,3 +131,14 @@ def test_identity_is_name_seed_sources_mutators() -> None:
 def test_a_workflow_survives_its_own_json() -> None:
     workflow = parse(GOOD, "w")
     assert parse(workflow.model_dump(mode="json"), "w") == workflow
+
+
+def test_the_documentation_names_every_field() -> None:
+    from dsgen.pipeline import workflow
+    from dsgen.pipeline.teachers import config
+
+    text = (ROOT / "docs" / "workflow.md").read_text(encoding="utf-8")
+    operators = [*workflow.sources().values(), *workflow.mutators().values(), *workflow.validators().values()]
+    models = [*operators, workflow.Workflow, workflow.Engine, config.OpenAIConfig, config.VLLMConfig, config.AutoConfig]
+    missing = {f"{m.__name__}.{f}" for m in models for f in m.model_fields if f"`{f}`" not in text and f != "kind"}
+    assert missing - {"Workflow.teacher", "Workflow.validators", "Workflow.sources", "Workflow.engine"} == set()
