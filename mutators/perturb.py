@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from dsgen.pipeline.core.arith import Degenerate
@@ -10,6 +9,7 @@ from dsgen.pipeline.core.exact import show
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.operator import Mutator, NotApplicable
 from dsgen.pipeline.core.problem import Mutation, Problem
+from dsgen.pipeline.core.program import Origin
 
 
 class Perturb(Mutator):
@@ -46,10 +46,10 @@ class Perturb(Mutator):
             return NotApplicable("no_admissible_values")
         if values == problem.values:
             return NotApplicable("same_as_parent")
+        before = problem.values
+        note = ", ".join([f"{n}: {show(before[n])} → {show(v)}" for n, v in values.items() if before[n] != v])
+        lineage = problem.lineage.then(Mutation(self.stamp, index, note))
         try:
-            child = program.pose(values, problem)
+            return program.pose(values, Origin(lineage, problem.draw))
         except Degenerate:
             return NotApplicable("degenerate")
-        changed = [name for name, value in values.items() if problem.values.get(name) != value]
-        note = ", ".join(f"{n}: {show(problem.values[n])} → {show(values[n])}" for n in changed)
-        return replace(child, lineage=problem.lineage.then(Mutation(self.stamp, index, note)))

@@ -74,7 +74,7 @@ class Derivation:
         """Operations on the longest path from a leaf to the answer."""
         depths: list[int] = []
         for node in self.nodes:
-            depths.append(1 + max((depths[i] for i in node.inputs), default=0) if node.inputs else 0)
+            depths.append(1 + max([depths[i] for i in node[1]]) if node[1] else 0)
         return depths[self.answer]
 
     def to_data(self) -> dict[str, Any]:

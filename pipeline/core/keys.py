@@ -12,12 +12,8 @@ _MASK = (1 << 64) - 1
 
 def digest(*scope: Scope, size: int = 16) -> bytes:
     """A hash of the scopes, in which ``("a", "bc")`` and ``("ab", "c")`` differ."""
-    state = blake2b(digest_size=size)
-    for part in scope:
-        raw = part if isinstance(part, bytes) else str(part).encode()
-        state.update(b"%d:" % len(raw))
-        state.update(raw)
-    return state.digest()
+    parts = [part if isinstance(part, bytes) else str(part).encode() for part in scope]
+    return blake2b(b"".join([b"%d:%b" % (len(part), part) for part in parts]), digest_size=size).digest()
 
 
 class Key:

@@ -10,7 +10,7 @@ from dsgen.pipeline.core.keys import Key
 
 if TYPE_CHECKING:
     from dsgen.pipeline.core.derivation import Derivation
-    from dsgen.pipeline.core.problem import Part, Problem, Tier
+    from dsgen.pipeline.core.problem import Lineage, Part, Problem, Tier
 
 PROFILES = ("same", "easier", "harder")
 """Magnitudes of parameters: as the seed's, smaller, larger."""
@@ -23,6 +23,13 @@ class Draw(NamedTuple):
 
     ordinal: int
     population: int
+
+
+class Origin(NamedTuple):
+    """Where a problem that is about to be posed comes from."""
+
+    lineage: Lineage
+    draw: Draw
 
 
 class Program(Protocol):
@@ -54,8 +61,8 @@ class Program(Protocol):
         """
         ...
 
-    def pose(self, values: Values, like: Problem) -> Problem:
-        """The problem with these values, keeping ``like``'s lineage and draw.
+    def pose(self, values: Values, origin: Origin) -> Problem:
+        """The problem with these values, with the lineage and the draw of its origin.
 
         Raises:
             Degenerate: the values do not make a problem.

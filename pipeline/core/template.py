@@ -19,7 +19,7 @@ from dsgen.pipeline.core.errors import TemplateError
 from dsgen.pipeline.core.exact import Exact, plain
 from dsgen.pipeline.core.keys import Key, digest
 from dsgen.pipeline.core.problem import Part, Problem, Tier
-from dsgen.pipeline.core.program import PROFILES, Values, shown_values
+from dsgen.pipeline.core.program import PROFILES, Origin, Values, shown_values
 from dsgen.pipeline.core.space import Choice, Domain, Integer, Integers, Space, domain_of
 from dsgen.pipeline.core.trace import Quantity, Trace
 
@@ -86,6 +86,7 @@ class Template:
         self._numeric = {n: d.unit for n, d in self.domains.items() if _is_numeric(d)}
         self._numeric |= {n: d.unit for n, d in self.derived.items()}
         self._spaces: dict[str, Space] = {}
+        self._orders: dict[tuple[str, bytes], Key] = {}
         self.hash = digest(self.id, self.version, size=8).hex()
 
     def _method(self, name: str, *, skip: int = 0, optional: bool = False) -> tuple[Callable[..., Any], list[str]]:
@@ -119,7 +120,11 @@ class Template:
 
     def draw(self, profile: str, slot: int, key: Key) -> dict[str, Any] | None:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
-        return self.space(profile).draw(slot, key.child("space", self.id, profile))
+        place = (profile, key.raw)
+        order = self._orders.get(place)
+        if order is None:
+            order = self._orders[place] = key.child("space", self.id, profile)
+        return self.space(profile).draw(slot, order)
 
     def _full(self, values: Values) -> Values:
         """Parameters and derived values."""
@@ -156,7 +161,7 @@ class Template:
         full = self._full(values)
         return plain(self._check(*[full[n] for n in self._check_names]))
 
-    def pose(self, values: Values, like: Problem) -> Problem:
+    def pose(self, values: Values, origin: Origin) -> Problem:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
         full = self._full(values)
         derivation = self._derive(full)
@@ -171,14 +176,14 @@ class Template:
         return Problem(
             parts=tuple(parts),
             answer=answers.of(node.value, node.unit),
-            lineage=like.lineage,
+            lineage=origin.lineage,
             tier=self.tier,
             family=self.family,
             form="forward",
             derivation=derivation,
             values=values,
             program=self,
-            draw=like.draw,
+            draw=origin.draw,
             second=partial(self.second, values),
         )
 

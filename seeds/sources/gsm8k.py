@@ -10,6 +10,7 @@ from dsgen.pipeline.core.arith import Degenerate
 from dsgen.pipeline.core.errors import SourceError
 from dsgen.pipeline.core.keys import Key, digest
 from dsgen.pipeline.core.operator import NotApplicable
+from dsgen.pipeline.core.program import Origin
 from dsgen.pipeline.core.source import Seed, SeedSet, Source
 from dsgen.seeds.text.files import Records as File
 from dsgen.seeds.text.lift import NotLifted, lift
@@ -74,7 +75,7 @@ class Gsm8kSeeds(SeedSet):
             return Seed(text if self.keep else NotApplicable(f"not_lifted:{lifted.reason}"), lifted.stage)
         program = LiftedProgram(name, lifted)
         try:
-            problem = program.pose(program.original(), text)
+            problem = program.pose(program.original(), Origin(text.lineage, text.draw))
         except Degenerate:
             return Seed(text if self.keep else NotApplicable("not_lifted:degenerate"), "unambiguous")
         return Seed(problem, "lifted")

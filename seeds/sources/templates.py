@@ -7,13 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from dsgen.pipeline.core.answers import Boolean
 from dsgen.pipeline.core.arith import Degenerate
 from dsgen.pipeline.core.errors import SourceError
 from dsgen.pipeline.core.keys import Key, digest
 from dsgen.pipeline.core.operator import NotApplicable
-from dsgen.pipeline.core.problem import Lineage, Problem
-from dsgen.pipeline.core.program import Draw
+from dsgen.pipeline.core.problem import Lineage
+from dsgen.pipeline.core.program import Draw, Origin
 from dsgen.pipeline.core.source import Seed, SeedSet, Source
 from dsgen.pipeline.core.template import Template
 from dsgen.seeds.catalog import templates
@@ -63,13 +62,11 @@ class TemplateSeeds(SeedSet):
         which, ordinal = divmod(index, self.each)
         template = self.templates[which]
         lineage = Lineage("templates", f"{template.id}#{ordinal}", template.hash, key.raw.hex())
-        # A bare problem carries lineage and draw into the template, which fills in the rest.
-        bare = Problem((), Boolean(True), lineage, template.tier, template.family, draw=Draw(ordinal, self.each))
         values = template.draw("same", ordinal, key)
         if values is None:
             return Seed(NotApplicable("no_admissible_values"))
         try:
-            return Seed(template.pose(values, bare))
+            return Seed(template.pose(values, Origin(lineage, Draw(ordinal, self.each))))
         except Degenerate:
             return Seed(NotApplicable("degenerate"))
 

@@ -11,7 +11,7 @@ from dsgen.pipeline.core.derivation import Derivation, Step
 from dsgen.pipeline.core.exact import Exact, plain
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.problem import Part, Problem, Tier
-from dsgen.pipeline.core.program import Values
+from dsgen.pipeline.core.program import Origin, Values
 from dsgen.pipeline.core.trace import Quantity, Trace
 from dsgen.seeds.text.lift_expr import Const, Expr, Param, Result
 from dsgen.seeds.text.lift_model import PROFILES, Lift
@@ -51,20 +51,20 @@ class LiftedProgram:
             slot -= 1
         return self.lift.space(profile).draw(slot, key.child("space", self.id, profile))
 
-    def pose(self, values: Values, like: Problem) -> Problem:
+    def pose(self, values: Values, origin: Origin) -> Problem:
         """See :class:`~dsgen.pipeline.core.program.Program`."""
         derivation = self.derive(values)
         return Problem(
             parts=tuple(self.facts_parts(values, {})),
             answer=answers.of(derivation.value),
-            lineage=like.lineage,
+            lineage=origin.lineage,
             tier=self.tier,
             family=self.family,
             form="forward",
             derivation=derivation,
             values=values,
             program=self,
-            draw=like.draw,
+            draw=origin.draw,
         )
 
     def derive(self, values: Values) -> Derivation:

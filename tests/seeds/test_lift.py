@@ -93,6 +93,14 @@ LIFTED = [
         "30 × 4 = 120.",
         id="a sentence with a number of its own is given up",
     ),
+    pytest.param(
+        "Ida buys 40 cups for $3 each and pays $6 tax. What does she pay?",
+        "They cost 40*3 = $<<40*3=120>>120.\nShe pays 120+6 = $<<120+6=126>>126. including the tax.\n#### 126",
+        {"n1": 60, "n2": 4, "n3": 9},
+        "Ida buys 60 cups for $4 each and pays $9 tax. What does she pay?",
+        "They cost 60 × 4 = 240.\nShe pays 240 + 9 = 249 including the tax.",
+        id="no full stop stands inside a sentence",
+    ),
 ]
 
 NOT_LIFTED = [
@@ -156,6 +164,13 @@ NOT_LIFTED = [
         "unused-limit",
         id="a supply that may become the scarcest",
     ),
+    pytest.param(
+        "Five vans come. Each van carries 28 people, 60 of whom are boys. How many are girls?",
+        "5*28=<<5*28=140>>140\n140-60=<<140-60=80>>80\n#### 80",
+        "unambiguous",
+        "part-exceeds-whole",
+        id="a part larger than what its sentence names",
+    ),
 ]
 
 
@@ -188,6 +203,12 @@ KEPT = [
         "54*30=<<54*30=1620>>1620\n#### 1620",
         {"n1"},
         id="a deck of cards",
+    ),
+    pytest.param(
+        "Al plays 20 songs a day, but in June not on the 8 weekend days. How many songs does he play?",
+        "30-8=<<30-8=22>>22\n22*20=<<22*20=440>>440\n#### 440",
+        {"n2"},
+        id="the weekend days of a month",
     ),
 ]
 
@@ -226,6 +247,65 @@ def test_a_week_keeps_its_seven_days():
     assert isinstance(lifted, Lift)
     assert lifted.admissible({"n1": Fraction(35), "n2": Fraction(5)}) is None
     assert lifted.admissible({"n1": Fraction(35), "n2": Fraction(6)}) == "above-ceiling"
+
+
+LARGEST = [
+    pytest.param(
+        "Bo works 30 hours a week for $9 an hour. What does he earn a week?", "30*9", 30, 270, 60, id="hours a week"
+    ),
+    pytest.param(
+        "In May and June Bo worked 90 hours for $9 an hour. What did he earn?", "90*9", 90, 810, 250, id="of a month"
+    ),
+    pytest.param(
+        "Bo files 25 forms an hour. How many is that in an 8-hour day?", "8*25", 8, 200, 12, id="an 8-hour day"
+    ),
+    pytest.param(
+        "A bucket with 300 ml of brine is 20% salt. How much salt is that?", "20/100*300", 20, 60, 32, id="brine"
+    ),
+    pytest.param("A meal costs $300. Bo adds a 20% tip. How much is the tip?", "20/100*300", 20, 60, 32, id="a tip"),
+    pytest.param("A hat costs $300. The sales tax is 20%. How much is the tax?", "20/100*300", 20, 60, 32, id="a tax"),
+    pytest.param(
+        "A hat for $300 has a 20% discount. How much is the discount?", "20/100*300", 20, 60, 75, id="a discount"
+    ),
+    pytest.param("13 years of school cost $300 each. What do they cost?", "13*300", 13, 3900, 20, id="years of school"),
+]
+
+
+@pytest.mark.parametrize(("question", "sum_", "first", "gold", "most"), LARGEST)
+def test_hours_and_rates_stay_possible(question, sum_, first, gold, most):
+    found = lift(question, f"{sum_}=<<{sum_}={gold}>>{gold}\n#### {gold}")
+    assert isinstance(found, Lift)
+    parameter = next(p for p in found.parameters if p.value == first)
+    assert first < max(span.high for span in parameter.domains if span.size) <= most
+
+
+DAYS = [
+    pytest.param(
+        "On Friday Bo saw 4 hours of a show, on Saturday 7. It takes 30 hours. How many hours does he see on Sunday?",
+        "4+7=<<4+7=11>>11\n30-11=<<30-11=19>>19\n#### 19",
+        id="what is left for a day",
+    ),
+    pytest.param(
+        "Al sleeps 7 hours a night, Bo 2 hours more, and the younger cat twice as long as Bo. How long does it sleep?",
+        "7+2=<<7+2=9>>9\n9*2=<<9*2=18>>18\n#### 18",
+        id="a sleep",
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "answer"), DAYS)
+def test_a_day_keeps_its_24_hours(question, answer):
+    found = lift(question, answer)
+    assert not isinstance(found, Lift) or found.guards.ceiling == 24
+
+
+def test_nobody_teaches_for_a_hundred_years():
+    found = lift(
+        "Jo taught maths for 4 years and music 5 times as long. How many years has Jo taught?",
+        "4*5=<<4*5=20>>20\n4+20=<<4+20=24>>24\n#### 24",
+    )
+    assert isinstance(found, Lift)
+    assert found.guards.ceiling == 60
 
 
 def test_the_funnel_of_the_shipped_records_narrows():
