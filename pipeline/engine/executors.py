@@ -82,15 +82,21 @@ class RayExecutor:
         # Workers at Ray's usual niceness of 15 starve beside anything else on the machine.
         os.environ.setdefault("RAY_worker_niceness", "0")
         self._reaper = None if address else reaper.spawn()
-        ray.init(
-            address=address or "local",
-            num_cpus=None if address else workers or os.cpu_count(),
-            include_dashboard=None if address else False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            object_store_memory=None if address else 256 * 1024**2,
-            namespace="dsgen",
-        )
+        try:
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else workers or os.cpu_count(),
+                include_dashboard=None if address else False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                object_store_memory=None if address else 256 * 1024**2,
+                namespace="dsgen",
+            )
+        except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+            raise UserError(
+                f"no Ray cluster at {address or 'this machine'}: {error}; for a cluster that wants a token set "
+                "RAY_AUTH_MODE=token, and `--executor local` works without a cluster"
+            ) from None
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.gpus = int(resources.get("GPU", 0))
         self.workers = workers or max(1, int(resources.get("CPU", 1)))
@@ -157,6 +163,3 @@ def make(workflow: Workflow) -> Executor:
         if error.name == "ray":
             raise UserError("Ray is not installed: `pip install 'dsgen[ray]'`, or use `--executor local`") from None
         raise
-    except ConnectionError as error:
-        where = engine.address or "this machine"
-        raise UserError(f"no Ray cluster at {where}: {error}; `--executor local` works without one") from None
