@@ -11,7 +11,7 @@ from dsgen.seeds.text.lift_expr import Binary, Const, Expr, Param, Result, leave
 from dsgen.seeds.text.lift_model import Guards, Order
 from dsgen.seeds.text.lift_read import Equation, Unreadable
 from dsgen.seeds.text.lift_resolve import name_of
-from dsgen.seeds.text.lift_risk import has_superlative, relations, tells_ages, tells_scores
+from dsgen.seeds.text.lift_risk import has_superlative, names_weekday, relations, tells_ages, tells_scores
 from dsgen.seeds.text.numbers import Mention
 
 _WHOLES = {"day": (7, 30, 31, 365), "hour": (24, 12), "month": (12,), "minute": (60,), "week": (52, 4)}
@@ -38,6 +38,8 @@ def fixed_by_relations(
     Raises:
         Unreadable: the question states a relation that the calculation does not use.
     """
+    if _part_exceeds_whole(question, mentions):
+        raise Unreadable("lifted", "part-exceeds-whole")
     constants = [leaf.value for e in exprs for leaf in leaves(e) if isinstance(leaf, Const)]
     fixed: set[int] = set()
     for index, mention in enumerate(mentions):
@@ -56,6 +58,17 @@ def fixed_by_relations(
     fixed |= _hidden_in_constants(mentions, exprs)
     fixed |= _used_by_coincidence(mentions, equations, exprs)
     return frozenset(fixed)
+
+
+def _part_exceeds_whole(question: str, mentions: Sequence[Mention]) -> bool:
+    """Whether a part is larger than what stands before it, as in "each van carries 28 people, 60 of whom are boys"."""
+    for whole, part in itertools.pairwise(mentions):
+        among = part.plain and not part.percent and not part.money
+        if not (whole.plain and among and re.match(r"\s+of (?:which|whom)\b", question[part.end :])):
+            continue
+        if part.value > whole.value and not re.search(r"[.?!]\s", question[whole.end : part.start]):
+            return True
+    return False
 
 
 def _related(
@@ -221,6 +234,13 @@ def _ceiling(question: str) -> Fraction | None:
     asked = re.split(r"[.?!]\s+", question.strip())[-1].lower()
     if "hour" in asked and re.search(r"\b(?:a|each|every|per|one) (?:day|night)\b|daily", asked):
         return Fraction(24)
+    if "how many hours" in asked and names_weekday(question):
+        return Fraction(24)
+    daily = re.search(r"\bhours? (?:a|each|every|per) (?:day|night)\b", question, re.IGNORECASE)
+    if daily and re.search(r"\bhow long (?:do|does|did)\b", asked):
+        return Fraction(24)
+    if re.search(r"\bhow many years ha(?:s|ve|d)\b", asked):
+        return Fraction(60)
     if re.search(r"\b(?:times|days) (?:a|per|each|every) week\b", question, re.IGNORECASE):
         return Fraction(7)
     if tells_ages(question):

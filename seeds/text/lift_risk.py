@@ -78,6 +78,7 @@ _AFTER_FIXED = re.compile(
     r"quarters|dollar bills?|d\b|times as (?:old)|of (?:them|these|those|whom|which|the)|"
     r"degrees?|°|degree|a\.?m\.?\b|p\.?m\.?\b|inch(?:es)? (?:in|to|per) (?:a|one|every)|holes|players? on a|"
     r"people on a|cards? in a|letters? of the alphabet|(?:to|:)\s*\d|nights? stand|person (?:tent|car|family)|seater|"
+    r"weekend days?\b|weekends?\b|weekdays?\b|"
     r"others?\b|(?:\w+ )?(?:siblings?|sisters?|brothers?|wives|parents|grandparents|grandchildren|daughters?|sons?|"
     r"children|kids|cousins?|husbands?|babies|best friends)\b|different|types? of|kinds? of|more (?:friends|people))",
     re.IGNORECASE,
@@ -115,6 +116,7 @@ _AGES = re.compile(
     r"\b(?:years? old|year-old|years older|years younger|ages?|aged|birthday|older|younger|(?:as|how) old|eldest)\b",
     re.IGNORECASE,
 )
+_WEEKDAY = re.compile(r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b", re.IGNORECASE)
 _TESTS = re.compile(r"\b(?:tests?|exams?|quiz(?:zes)?|scored?|grades?|marks|percent|percentage)\b", re.IGNORECASE)
 
 
@@ -139,6 +141,11 @@ def has_superlative(question: str) -> bool:
 def tells_ages(question: str) -> bool:
     """Whether the text tells ages."""
     return _AGES.search(question) is not None
+
+
+def names_weekday(question: str) -> bool:
+    """Whether the text names a day of the week."""
+    return _WEEKDAY.search(question) is not None
 
 
 def tells_scores(question: str) -> bool:

@@ -101,7 +101,7 @@ def sentences(lines: Sequence[str], equations: Sequence[Equation], sources: Sour
         if any(a[1] > b[0] for a, b in itertools.pairwise(known)):
             continue
         edges = [0, *(x for s in known for x in s), len(line)]
-        pieces = [line[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
+        pieces = [_going_on(line[a:b]) for a, b in zip(edges[::2], edges[1::2], strict=True)]
         if any(_PERCENT.match(piece) for piece in pieces[1:]):
             continue
         filled = [_fill(piece, indexes, sources) for piece in pieces]
@@ -114,6 +114,11 @@ def sentences(lines: Sequence[str], equations: Sequence[Equation], sources: Sour
                 sources.exprs[index], tuple(complete[place]), tuple(complete[-1]) if last else (), number
             )
     return [_spoken(step) for step in steps]
+
+
+def _going_on(piece: str) -> str:
+    """Without a full stop before the rest of a sentence: 504. including the tax."""
+    return re.sub(r"^\.\s+(?=[a-z])", " ", piece)
 
 
 def _spoken(step: LiftStep) -> LiftStep:
