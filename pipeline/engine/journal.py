@@ -29,20 +29,22 @@ class Journal:
         self.model = model
         self.revision = revision
         self.hits = 0
-        self._known: dict[str, dict[str, Any]] = {}
+        # Only places are held: the replies of a long run do not fit into memory.
+        self._known: dict[str, tuple[Path, int]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         files = sorted(folder.glob("replies-*.log"))
         for path in files:
-            for record in read(path):
-                self._known.setdefault(record["key"], record)
+            for at, record in read(path):
+                self._known.setdefault(record["key"], (path, at))
         number = int(files[-1].stem.partition("-")[2]) + 1 if files else 0
         self._file = (folder / f"replies-{number:06d}.log").open("xb")
 
     def find(self, request: Request) -> Reply | None:
         """The journaled reply, if it serves: a sample cut off at a lower limit than the one asked for does not."""
-        record = self._known.get(request.cache_key(self.model, self.revision))
-        if record is None:
+        place = self._known.get(request.cache_key(self.model, self.revision))
+        if place is None:
             return None
+        _, record = next(read(*place))
         completions = tuple(Completion(**c) for c in record["completions"])
         if any(c.finish_reason == "length" for c in completions) and record["limit"] < request.sampling.max_tokens:
             return None
@@ -72,12 +74,14 @@ class Journal:
             path.unlink()
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole records of a journal file, up to the first torn one."""
+def read(path: Path, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The whole records of a journal file with their places, from one of those on, up to the first torn record."""
     with path.open("rb") as file:
+        file.seek(start)
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             length, checksum = _HEAD.unpack(head)
             body = file.read(length)
             if len(body) < length or zlib.crc32(body) != checksum:
                 return
-            yield orjson.loads(body)
+            yield start, orjson.loads(body)
+            start += _HEAD.size + length
