@@ -176,8 +176,9 @@ def main() -> None:
         theirs = gym()
         shown = json.dumps({task: round(rate) for task, rate in theirs.items()})
         print(f"reasoning-gym, generation and scoring per core-second: {shown}")
-        mean = harmonic_mean(list(theirs.values()))
-        print(f"reasoning-gym, equal shares: {mean:,.0f}; dsgen / reasoning-gym = {ours / mean:.2f}")
+        mean, middle = harmonic_mean(list(theirs.values())), median(theirs.values())
+        print(f"reasoning-gym, equal shares: {mean:,.0f}; its median task: {middle:,.0f}")
+        print(f"dsgen / reasoning-gym: {ours / mean:.2f} of equal shares, {ours / middle:.3f} of the median task")
     if not arguments.no_profile:
         for job in jobs:
             print(f"where the time of {job['name']} goes (cProfile, cumulative; stages may contain each other):")
