@@ -73,7 +73,10 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="CPU workers; all cores when absent")] = None,
     address: Annotated[str | None, typer.Option(help="address of a Ray cluster, such as `auto`")] = None,
 ) -> None:
-    """Carry out a workflow, or go on with it where it stopped."""
+    """Carry out a workflow, or go on with it.
+
+    The same command in the same folder goes on where the last one stopped, however it stopped.
+    """
     with boundary():
         from dsgen.pipeline.engine.run import run as carry_out  # noqa: PLC0415
         from dsgen.pipeline.progress import Reporter, summary  # noqa: PLC0415
@@ -92,7 +95,10 @@ def run(
 
 @app.command()
 def validate(workflow: WorkflowFile) -> None:
-    """Check a workflow and its seed files without running it; every fault is listed."""
+    """Check a workflow and its seed files.
+
+    Nothing is run; every fault is listed with its path.
+    """
     with boundary():
         from dsgen.pipeline.workflow import load  # noqa: PLC0415
 
@@ -107,7 +113,10 @@ def preview(
     workflow: WorkflowFile,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=100, help="rows to show")] = 3,
 ) -> None:
-    """Show a few rows that a workflow would make, without Ray and without a folder."""
+    """Show a few rows of a workflow.
+
+    They are made on the spot, without Ray and without a folder.
+    """
     with boundary():
         from dsgen.pipeline.preview import preview_rows  # noqa: PLC0415
         from dsgen.pipeline.workflow import load  # noqa: PLC0415
@@ -124,7 +133,10 @@ def show(
     rejected: Annotated[bool, typer.Option("--rejected", help="show rejected rows and their reasons")] = False,
     seed: Annotated[int, typer.Option(help="which random rows")] = 0,
 ) -> None:
-    """Show random rows of a dataset, one row by its id, or rejected rows with their reasons."""
+    """Show rows of a dataset.
+
+    Random ones, one by its id, or rejected ones with their reasons.
+    """
     with boundary():
         from dsgen.pipeline.dataset.read import pick  # noqa: PLC0415
 
@@ -138,7 +150,10 @@ def verify(
     sample: Annotated[int | None, typer.Option(min=1, help="prove so many random rows; all when absent")] = None,
     seed: Annotated[int, typer.Option(help="which random rows")] = 0,
 ) -> None:
-    """Prove a dataset again: rebuild every row from its lineage, solve it, check it. Exit code 1 if one is wrong."""
+    """Prove a dataset again, row by row.
+
+    Every row is rebuilt from its lineage, solved and checked. Exit code 1 if one is wrong.
+    """
     with boundary():
         from dsgen.pipeline.verify import WRONG  # noqa: PLC0415
         from dsgen.pipeline.verify import verify as prove  # noqa: PLC0415
