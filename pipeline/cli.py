@@ -202,7 +202,10 @@ def templates() -> None:
 def patterns(
     family: Annotated[str | None, typer.Option(help="only this family")] = None,
 ) -> None:
-    """List the reasoning patterns and the evidence that each tag needs."""
+    """List the reasoning patterns.
+
+    With the evidence that each tag needs, and whether that is checked yet.
+    """
     with boundary():
         from rich.table import Table  # noqa: PLC0415
 
