@@ -37,13 +37,15 @@ GYM_TASKS = (
 )  # fmt: skip
 STAGES = {
     "draw, pose and derive": ("mutate",),
+    "writing the sentences": ("derivation.py:render",),
     "second solver": ("second", "check"),
     "steps": ("steps.py:validate_candidate",),
     "answer": ("answer.py:validate_candidate",),
     "format": ("format.py:validate_candidate",),
     "re-execution of the derivation": ("faults",),
-    "tags": ("patterns.py:tag",),
-    "token counts": ("tokens.py:count",),
+    "building the row, of it:": ("rows.py:add",),
+    "  tags": ("patterns.py:tag",),
+    "  token counts": ("tokens.py:count",),
     "Parquet": ("_write@rows.py",),
 }
 
@@ -120,14 +122,20 @@ def profile(job: dict) -> list[tuple[str, float]]:
     units = tuple(range(min(len(bench.plan), 3000)))
     with tempfile.TemporaryDirectory() as folder:
         task = Task("finish", 0, units, folder=folder)
-        bench.do(Task("finish", 0, units[:300], folder=folder), lambda _: None)
+        # Once before measuring: parameter spaces are made when first drawn from.
+        bench.do(task, lambda _: None)
+        began = time.process_time()
+        bench.do(Task("survey", 0, units), lambda _: None)
+        surveyed = time.process_time()
+        bench.do(task, lambda _: None)
+        survey = (surveyed - began) / (time.process_time() - began)
         profiler = cProfile.Profile()
         profiler.enable()
         bench.do(task, lambda _: None)
         profiler.disable()
     stats = pstats.Stats(profiler)
     total = stats.total_tt  # type: ignore[attr-defined]
-    shares = []
+    shares = [("the survey, of all CPU time before the profile", survey)]
     for stage, names in STAGES.items():
         spent = 0.0
         for (file, _, function), (_, _, _, cumulative, _) in stats.stats.items():  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dsgen.pipeline.core.candidate import Candidate
+from dsgen.pipeline.core.candidate import Candidate, Status
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.operator import NotApplicable
 from dsgen.pipeline.teachers.derivation import render
@@ -28,7 +28,7 @@ def preview_rows(workflow: Workflow, rows: int) -> list[dict[str, Any]]:
         text = render(problem)
         candidate = Candidate(problem, text or "", "derivation", exact=text is not None)
         verdicts = {v.kind: v.validate_candidate(candidate) for v in workflow.validators if v.applies(candidate)}
-        against = [f"{kind}: {v.reason}" for kind, v in verdicts.items() if v.status != "pass"] if text else []
+        against = [(kind, v.reason) for kind, v in verdicts.items() if v.status is not Status.PASS] if text else []
         shown.append(
             {
                 "id": plan.unit_id(unit),
@@ -38,8 +38,8 @@ def preview_rows(workflow: Workflow, rows: int) -> list[dict[str, Any]]:
                 "statement": problem.statement,
                 "solution": text or _MODEL_TEXT,
                 "answer": problem.answer.show(),
-                "rejected_by": "; ".join(against),
-                "reason": "see above" if against else "",
+                "rejected_by": against[0][0] if against else "",
+                "reason": against[0][1] if against else "",
             }
         )
     return shown

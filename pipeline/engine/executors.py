@@ -93,6 +93,7 @@ class RayExecutor:
                 namespace="dsgen",
             )
         except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+            self._end_reaper()
             raise UserError(
                 f"no Ray cluster at {address or 'this machine'}: {error}; for a cluster that wants a token set "
                 "RAY_AUTH_MODE=token, and `--executor local` works without a cluster"
@@ -113,7 +114,9 @@ class RayExecutor:
     async def run(self, task: Task) -> tuple[Any, Task]:
         from ray.exceptions import RayActorError, RayTaskError  # noqa: PLC0415
 
-        for attempt in range(1, self._attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             actor = await self._idle.get()
             try:
                 result: tuple[Any, Task] = await actor.do.remote(task)
@@ -122,14 +125,16 @@ class RayExecutor:
                 # Ray wraps what the actor raised; our own errors are told as they are.
                 raise (error.cause if isinstance(error.cause, DsgenError) else error) from None
             except RayActorError:
-                if attempt == self._attempts:
+                if attempt >= self._attempts:
                     raise
             finally:
                 self._idle.put_nowait(actor)
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def close(self) -> None:
         self._ray.shutdown()
+        self._end_reaper()
+
+    def _end_reaper(self) -> None:
         if self._reaper is not None:
             self._reaper.kill()
             self._reaper.wait()
