@@ -53,6 +53,14 @@ class Request:
     problem: Problem | None = None
     schema: Mapping[str, Any] | None = None
     """A JSON schema that the reply must follow, for judges."""
+    purpose: Literal["solve", "judge", "canary"] = "solve"
+    """Judges and canaries go before solutions on an engine that they share."""
+    group: str = ""
+    """Rows of one group tend to have replies of similar length, such as those of one template and mutator."""
+    size: float = 0.0
+    """How long a reply to expect against others, in any unit: the number of steps, or else of characters."""
+    teacher: str = ""
+    """The teacher that the row is routed to, by its name in the workflow; empty: the only one."""
 
     def cache_key(self, model: str, revision: str) -> str:
         """What the reply depends on: everything but ``max_tokens``."""
@@ -93,6 +101,8 @@ class Reply:
     request_id: str
     completions: tuple[Completion, ...] = ()
     failure: Failure | None = None
+    teacher: str = ""
+    """Who replied, such as ``vllm:MODEL``; filled in by the engine that dispatches."""
 
 
 @dataclass(frozen=True, slots=True)

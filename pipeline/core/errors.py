@@ -6,6 +6,7 @@ DsgenError
 │   ├── SourceError      a seed file that is missing or holds an unreadable record
 │   ├── DatasetError     an output folder that is not what the command needs
 │   └── TeacherError     an endpoint that cannot be reached or refuses the key
+├── EngineLost           a teacher's engine died with what it was working on; those rows are asked again
 └── TemplateError        a template contradicts its own second solver or its own declaration: a bug in the template
 """
 
@@ -40,6 +41,10 @@ class DatasetError(UserError):
 
 class TeacherError(UserError):
     """A teacher that cannot work at all, as opposed to one failed request."""
+
+
+class EngineLost(DsgenError):
+    """A teacher's engine is gone, and its rows with it; a fresh one may serve them."""
 
 
 class TemplateError(DsgenError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dsgen.pipeline.core.candidate import Completion, Failure, Reply, Request
 from dsgen.pipeline.core.problem import Problem
@@ -37,6 +38,10 @@ class DerivationTeacher:
     async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """One reply each, in order; the failure ``no_derivation`` where a problem has none to render."""
         return [_reply(request) for request in requests]
+
+    async def report(self) -> Mapping[str, Any]:
+        """Nothing is counted here."""
+        return {}
 
     async def close(self) -> None:
         """Holds nothing."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import ssl
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import httpx
@@ -90,6 +90,10 @@ class OpenAITeacher:
     async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """One reply each, in order. A reply has all its ``n`` completions or a failure."""
         return await _together([self._reply(request) for request in requests])
+
+    async def report(self) -> Mapping[str, Any]:
+        """Failed calls by reason, those that a retry made good included."""
+        return {"setbacks": dict(self.setbacks)}
 
     async def close(self) -> None:
         self._throttle.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from dsgen.pipeline.core.candidate import Reply, Request
 
@@ -14,6 +14,9 @@ class Teacher(Protocol):
 
     ``complete`` is called with one request per row, many calls at a time: a teacher keeps no more than ``slots`` of
     them at work and may be handed some more to choose from.
+
+    An engine that dies raises :class:`~dsgen.pipeline.core.errors.EngineLost` from every call that it held; ``start``
+    may then be called again and brings up a fresh one.
     """
 
     @property
@@ -42,6 +45,10 @@ class Teacher(Protocol):
 
     async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
         """One reply each, in order."""
+        ...
+
+    async def report(self) -> Mapping[str, Any]:
+        """What the engine has counted since its start, as JSON data for the summary and the card; may be empty."""
         ...
 
     async def close(self) -> None:

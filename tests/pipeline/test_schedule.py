@@ -26,6 +26,9 @@ class Scripted:
 
     async def start(self) -> None: ...
 
+    async def report(self) -> dict[str, object]:
+        return {}
+
     async def close(self) -> None: ...
 
     async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
