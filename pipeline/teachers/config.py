@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dsgen.pipeline.core.candidate import Sampling
 from dsgen.pipeline.core.errors import TeacherError
@@ -33,6 +34,17 @@ class _Model(_Config):
 
     instructions: str | None = None
     """The system turn instead of the default one; empty: none, as some reasoning models want it."""
+    name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    """How routing, summary and card call it when there are several."""
+    families: tuple[str, ...] = ()
+    """Families of problems that it takes; none named: all."""
+    steps: tuple[int, int] | None = None
+    """Least and most operations of the problems that it takes, as a rough measure of their length; absent: any."""
+    canaries: int = Field(default=0, ge=0, le=64)
+    """Problems with known answers that go through every engine at its start and after every ``canary_every`` rows."""
+    canary_floor: float = Field(default=0.5, ge=0, le=1)
+    """The share of canaries to get right; an engine below it is drained."""
+    canary_every: int = Field(default=5000, ge=1)
     n: int = Field(default=1, ge=1, le=1024)
     """Samples of each problem."""
     temperature: float = Field(default=0.7, ge=0, le=2)
@@ -108,20 +120,115 @@ class OpenAIConfig(_Model):
         return url.rstrip("/").removesuffix("/chat/completions")
 
 
-class VLLMConfig(_Model):
-    """An engine of our own on the cluster's GPUs."""
+class _Engine(_Model):
+    """A teacher that runs in processes of our own: killable children of a laptop's run, actors on a Ray cluster."""
 
-    kind: Literal["vllm"] = "vllm"
     model: str = Field(min_length=1)
     revision: str = ""
+    engines: int = Field(default=1, ge=1)
+    """Independent copies of the engine, each with all the weights."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the engine's processes, such as ``VLLM_CPU_OMP_THREADS_BIND``."""
+    start_limit_s: float = Field(default=1800.0, gt=0)
+    """Time for an engine to load its weights and say that it is ready."""
+
+    @field_validator("environment")
+    @classmethod
+    def _no_secrets(cls, environment: dict[str, str]) -> dict[str, str]:
+        secret = [k for k in environment if re.search(r"TOKEN|SECRET|PASSWORD|(^|_)KEY($|_)", k, re.IGNORECASE)]
+        if secret:
+            raise ValueError(
+                f"{', '.join(secret)}: secrets do not belong in a workflow, which is copied into the dataset; "
+                "set them in the environment of the cluster's nodes"
+            )
+        return environment
+
+
+class VLLMConfig(_Engine):
+    """vLLM engines of our own."""
+
+    kind: Literal["vllm"] = "vllm"
     tensor_parallel: int = Field(default=1, ge=1)
+    pipeline_parallel: int = Field(default=1, ge=1)
     data_parallel: int = Field(default=1, ge=1)
+    """Ranks inside *one* engine that share the experts; independent copies are ``engines``."""
     expert_parallel: bool = False
     max_model_len: int | None = Field(default=None, ge=1)
     max_num_seqs: int = Field(default=256, ge=1)
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    dtype: str = "auto"
+    kv_cache_dtype: str = "auto"
     quantization: str | None = None
+    """``fp8``, ``awq``, ``gptq``, ...; absent: what the model's own config says."""
     reasoning_parser: str | None = None
+    """vLLM's name of the parser that keeps reasoning and final text apart, such as ``qwen3``."""
+    thinking_budget: int | None = Field(default=None, ge=1)
+    """Tokens of reasoning after which the engine closes it; needs a reasoning parser."""
+    enforce_eager: bool = False
+    expert_load: Literal["auto", "off"] = "auto"
+    """Count the tokens that each expert gets, where the engine can."""
+    engine_args: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of vLLM's engine, by vLLM's names."""
+
+    @field_validator("engine_args")
+    @classmethod
+    def _nothing_twice(cls, engine_args: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(k for k in engine_args if k in _ENGINE_OWN)
+        if taken:
+            names = ", ".join(f"{k} (here: {_ENGINE_OWN[k]})" if _ENGINE_OWN[k] else k for k in taken)
+            raise ValueError(f"{names} cannot be set here")
+        return engine_args
+
+    @model_validator(mode="after")
+    def _sound(self) -> VLLMConfig:
+        if self.thinking_budget is not None and self.reasoning_parser is None:
+            raise ValueError("thinking_budget needs a reasoning_parser, which knows where reasoning ends")
+        if self.expert_parallel and self.engines > 1 and self.data_parallel == 1 and self.tensor_parallel == 1:
+            raise ValueError(
+                "expert_parallel spreads experts over the ranks of one engine; with one rank there is nothing to "
+                "spread: raise tensor_parallel or data_parallel, not engines"
+            )
+        return self
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one engine."""
+        return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
+
+
+class PythonConfig(_Engine):
+    """A teacher class of the user's own, hosted like an engine; it implements the protocol of teachers."""
+
+    kind: Literal["python"] = "python"
+    target: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """``module:Class``, importable where the engines run; called with this config."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the class reads from ``config.options``."""
+    slots: int = Field(default=64, ge=1)
+    """Rows that one engine works on at the same time."""
+    gpus: int = Field(default=0, ge=0)
+    """GPUs of one engine."""
+
+
+_ENGINE_OWN = {
+    "model": "model",
+    "revision": "revision",
+    "tensor_parallel_size": "tensor_parallel",
+    "pipeline_parallel_size": "pipeline_parallel",
+    "data_parallel_size": "data_parallel",
+    "enable_expert_parallel": "expert_parallel",
+    "max_model_len": "max_model_len",
+    "max_num_seqs": "max_num_seqs",
+    "gpu_memory_utilization": "gpu_memory_utilization",
+    "dtype": "dtype",
+    "kv_cache_dtype": "kv_cache_dtype",
+    "quantization": "quantization",
+    "reasoning_parser": "reasoning_parser",
+    "enforce_eager": "enforce_eager",
+    "trust_remote_code": "",
+    "worker_extension_cls": "",
+}
+"""vLLM's names of what has a field of its own here; an empty name: never to be set."""
 
 
 class AutoConfig(_Model):
@@ -133,8 +240,10 @@ class AutoConfig(_Model):
     revision: str = ""
 
 
-ConcreteConfig = DerivationConfig | OpenAIConfig | VLLMConfig
-TeacherConfig = Annotated[DerivationConfig | OpenAIConfig | VLLMConfig | AutoConfig, Field(discriminator="kind")]
+ModelConfig = OpenAIConfig | VLLMConfig | PythonConfig
+"""Teachers that are asked over time, as opposed to the derivation."""
+ConcreteConfig = DerivationConfig | ModelConfig
+TeacherConfig = Annotated[ConcreteConfig | AutoConfig, Field(discriminator="kind")]
 
 
 class Resolved(NamedTuple):
@@ -177,10 +286,10 @@ def resolve_auto(config: ConcreteConfig | AutoConfig, *, gpus: int, environ: Map
 
 
 def build(config: ConcreteConfig | AutoConfig) -> Teacher:
-    """The teacher of a config; it connects to nothing before its ``start``.
+    """The teacher of a config, in this process; it connects to nothing before its ``start``.
 
     Raises:
-        TeacherError: there is no such teacher in this release, or ``auto`` was not resolved.
+        TeacherError: a class of the user's own cannot be imported, or ``auto`` was not resolved.
     """
     match config:
         case DerivationConfig():
@@ -192,13 +301,25 @@ def build(config: ConcreteConfig | AutoConfig) -> Teacher:
 
             return OpenAITeacher(config)
         case VLLMConfig():
-            raise TeacherError(
-                f"teacher vllm ({config.model}): this release has no engine of its own; a later one brings it. "
-                f"Until then serve the model with vLLM's own server, `vllm serve {config.model}`, and use "
-                f"`kind: openai` with `base_url: http://HOST:8000/v1` and `model: {config.model}`"
-            )
+            from dsgen.pipeline.teachers.vllm.teacher import VLLMTeacher  # noqa: PLC0415 - vLLM only where it is used
+
+            return VLLMTeacher(config)
+        case PythonConfig():
+            return _own(config)
         case AutoConfig():
             raise TeacherError("teacher auto stands for another one: resolve it with resolve_auto before building")
+
+
+def _own(config: PythonConfig) -> Teacher:
+    module, _, name = config.target.partition(":")
+    try:
+        made: Teacher = getattr(importlib.import_module(module), name)(config)
+    except (ImportError, AttributeError) as error:
+        raise TeacherError(
+            f"teacher python: {config.target} cannot be imported ({error}); it must be installed, or on PYTHONPATH, "
+            "where the engines run"
+        ) from None
+    return made
 
 
 def _shared(config: AutoConfig) -> dict[str, Any]:
