@@ -14,6 +14,7 @@ from rich.console import Console
 
 import dsgen
 from dsgen.pipeline.core.errors import UserError
+from dsgen.pipeline.terminal import clean
 
 app = typer.Typer(
     name="dsgen",
@@ -50,11 +51,6 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(EXIT_USER)
 
 
-def clean(text: str) -> str:
-    """Text from files and models without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 @app.callback(invoke_without_command=True)
 def main(version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False) -> None:
     """Verified reasoning data, where every row can prove itself."""
@@ -63,34 +59,71 @@ def main(version: Annotated[bool, typer.Option("--version", help="print the vers
         raise typer.Exit
 
 
+Executor = Annotated[
+    Literal["ray", "local"] | None, typer.Option(help="where CPU work runs; the workflow decides when absent")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="CPU workers; all cores when absent")]
+Address = Annotated[str | None, typer.Option(help="address of a Ray cluster, such as `auto`")]
+MaxErrorRate = Annotated[
+    float | None, typer.Option(min=0, max=1, help="share of quarantined samples that ends the run, of at least 200")
+]
+
+
 @app.command()
 def run(
     workflow: WorkflowFile,
-    out_dir: Annotated[Path, typer.Option("--out", "-o", help="output folder; the same command resumes in it")],
-    executor: Annotated[
-        Literal["ray", "local"] | None, typer.Option(help="where CPU work runs; the workflow decides when absent")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="CPU workers; all cores when absent")] = None,
-    address: Annotated[str | None, typer.Option(help="address of a Ray cluster, such as `auto`")] = None,
+    out_dir: Annotated[
+        str, typer.Option("--out", "-o", help="output folder or URL such as s3://...; the same command resumes in it")
+    ],
+    executor: Executor = None,
+    workers: Workers = None,
+    address: Address = None,
+    max_error_rate: MaxErrorRate = None,
 ) -> None:
     """Carry out a workflow, or go on with it.
 
     The same command in the same folder goes on where the last one stopped, however it stopped.
     """
     with boundary():
-        from dsgen.pipeline.engine.run import run as carry_out  # noqa: PLC0415
-        from dsgen.pipeline.progress import Reporter, summary  # noqa: PLC0415
         from dsgen.pipeline.workflow import load  # noqa: PLC0415
 
-        # A cluster's way of asking to stop; handled like Ctrl-C, so that the workers are ended too.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        loaded = load(workflow)
-        given = {"executor": executor, "workers": workers, "address": address}
-        engine = loaded.engine.model_copy(update={k: v for k, v in given.items() if v is not None})
-        with Reporter(err) as reporter:
-            manifest = carry_out(loaded.model_copy(update={"engine": engine}), out_dir, reporter)
-        for line in summary(manifest, out_dir):
-            out.print(clean(line), markup=False)
+        given = {"executor": executor, "workers": workers, "address": address, "max_error_rate": max_error_rate}
+        _carry_out(load(workflow), out_dir, given)
+
+
+@app.command()
+def retry_quarantine(
+    dataset: Annotated[str, typer.Argument(help="a folder or URL that `dsgen run` wrote")],
+    executor: Executor = None,
+    workers: Workers = None,
+    address: Address = None,
+    max_error_rate: MaxErrorRate = None,
+) -> None:
+    """Make quarantined rows again.
+
+    With the workflow that the folder was made with. What a teacher has answered is not asked again; what failed is.
+    """
+    with boundary():
+        from dsgen.pipeline.engine.run import resumable  # noqa: PLC0415
+
+        given = {"executor": executor, "workers": workers, "address": address, "max_error_rate": max_error_rate}
+        _carry_out(resumable(dataset), dataset, given, retry_quarantine=True)
+
+
+def _carry_out(workflow: Any, out_dir: str, given: dict[str, Any], *, retry_quarantine: bool = False) -> None:
+    from dsgen.pipeline.engine.run import run as carry_out  # noqa: PLC0415
+    from dsgen.pipeline.progress import Reporter  # noqa: PLC0415
+    from dsgen.pipeline.summary import summary  # noqa: PLC0415
+
+    # A cluster's way of asking to stop; handled like Ctrl-C, so that the workers are ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    engine = workflow.engine.model_copy(update={k: v for k, v in given.items() if v is not None})
+    with Reporter(err) as reporter:
+        manifest = carry_out(
+            workflow.model_copy(update={"engine": engine}), out_dir, reporter, retry_quarantine=retry_quarantine
+        )
+    for line in summary(manifest, out_dir):
+        out.print(clean(line), markup=False)
 
 
 @app.command()

@@ -26,7 +26,8 @@ from dsgen.pipeline.core.errors import SourceError, WorkflowError
 from dsgen.pipeline.core.operator import Mutator, Validator, discover
 from dsgen.pipeline.core.source import Source
 from dsgen.pipeline.engine.plan import Plan
-from dsgen.pipeline.teachers.config import AutoConfig, TeacherConfig
+from dsgen.pipeline.engine.routing import Routing, name_of
+from dsgen.pipeline.teachers.config import AutoConfig, DerivationConfig, ModelConfig, TeacherConfig
 
 
 class Engine(BaseModel):
@@ -40,6 +41,16 @@ class Engine(BaseModel):
     )
     row_limit_s: float = Field(default=20.0, gt=0, description="seconds after which a stuck row's process is killed")
     attempts: int = Field(default=3, ge=1, description="times that a row may kill its process before quarantine")
+    max_error_rate: float = Field(
+        default=0.5, ge=0, le=1, description="share of quarantined samples, of at least 200, that ends a run"
+    )
+    open_rows: int | None = Field(default=None, ge=1, description="rows in open buckets; 32 a teacher's slot if absent")
+    open_bytes: int = Field(default=512 * 1024**2, ge=1024**2, description="bytes of prompts and replies held at a time")
+    redis: str | None = Field(
+        default=None,
+        pattern=r"^(rediss?|unix)://[^@]*$",
+        description="a Redis that shares replies between runs, without a password; DSGEN_REDIS_URL may hold one",
+    )
 
 
 class Workflow(BaseModel):
@@ -52,6 +63,9 @@ class Workflow(BaseModel):
     keep_seeds: bool = True
     mutators: tuple[SerializeAsAny[Mutator], ...] = ()
     teacher: TeacherConfig = AutoConfig()
+    teachers: tuple[Annotated[ModelConfig, Field(discriminator="kind")], ...] = ()
+    routing: Routing = Routing()
+    judge: Annotated[ModelConfig, Field(discriminator="kind")] | None = None
     validators: tuple[SerializeAsAny[Validator], ...] = Field(min_length=1)
     bucket_units: int = Field(default=1000, ge=10, le=100_000, description="planned units a commit")
     engine: Engine = Engine()
@@ -65,9 +79,41 @@ class Workflow(BaseModel):
                 raise ValueError(f"mutators[{index}] is mutators[{first}] again: raise that one's `count` instead")
         return self
 
+    @model_validator(mode="after")
+    def _teachers_fit_together(self) -> Workflow:
+        if not self.teachers:
+            return self
+        if "teacher" in self.model_fields_set:
+            raise ValueError("name either one `teacher` or several `teachers`, not both")
+        names = [name_of(t) for t in self.teachers]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                first = names.index(name)
+                raise ValueError(f"teachers[{index}] has the name of teachers[{first}], {name!r}: set `name`")
+        if len({t.n for t in self.teachers}) > 1:
+            raise ValueError("all `teachers` must give the same number of samples: set the same `n`")
+        if all(t.families or t.steps for t in self.teachers):
+            raise ValueError("some rows would have no teacher: one of `teachers` must set neither `families` nor `steps`")
+        return self
+
+    @property
+    def models(self) -> tuple[ModelConfig, ...]:
+        """The teachers that are asked over time, first the preferred one; none when the derivation teaches."""
+        if self.teachers:
+            return self.teachers
+        if isinstance(self.teacher, DerivationConfig | AutoConfig):
+            return ()
+        return (self.teacher,)
+
+    @property
+    def samples(self) -> int:
+        """Samples of each problem."""
+        return self.models[0].n if self.models else 1
+
     def identity(self) -> dict[str, Any]:
         """What makes a run the same run: name, seed, sources, mutators, and how they are cut into buckets."""
         return {
+            "plan": Plan.version,
             "name": self.name,
             "seed": self.seed,
             "keep_seeds": self.keep_seeds,
@@ -174,7 +220,7 @@ def parse(data: dict[str, Any], name: str) -> Workflow:
 
 def _fault(error: Any) -> str:
     """One fault as ``mutators[0].factr: Extra inputs are not permitted``."""
-    kinds = {*sources(), *mutators(), *validators(), "auto", "derivation", "openai", "vllm"}
+    kinds = {*sources(), *mutators(), *validators(), "auto", "derivation", "openai", "vllm", "python"}
     path = ""
     for position, part in enumerate(error["loc"]):
         if isinstance(part, int):

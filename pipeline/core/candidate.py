@@ -101,8 +101,17 @@ class Reply:
     request_id: str
     completions: tuple[Completion, ...] = ()
     failure: Failure | None = None
-    teacher: str = ""
-    """Who replied, such as ``vllm:MODEL``; filled in by the engine that dispatches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question that an operator puts to a model. The operator stays pure: it yields the question and is resumed with
+    the reply, which is journaled."""
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling(temperature=0.0, max_tokens=1024)
+    n: int = 1
+    schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from dsgen.pipeline.core.candidate import Candidate, Verdict
+from dsgen.pipeline.core.candidate import Ask, Candidate, Reply, Verdict, undecided
 from dsgen.pipeline.core.keys import Key
 from dsgen.pipeline.core.problem import Problem
 
@@ -93,6 +93,22 @@ class Validator(Operator):
     @abstractmethod
     def validate_candidate(self, candidate: Candidate) -> Verdict:
         """The verdict on a candidate."""
+
+
+class Consultant(Validator):
+    """A validator that asks a model. It is asked last, and not at all about what a required validator refused."""
+
+    @abstractmethod
+    def consult(self, candidate: Candidate) -> Generator[Ask, Reply, Verdict]:
+        """Yield questions, receive a reply to each, return the verdict.
+
+        The same replies must lead to the same questions: the generator is run anew with the replies that are known
+        by then. Replies that failed are not handed in; their candidate goes to quarantine.
+        """
+
+    def validate_candidate(self, candidate: Candidate) -> Verdict:
+        """Without a model at hand, as in a preview, nothing is decided."""
+        return undecided("not_asked", "no model was at hand")
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -34,6 +32,7 @@ class Bucket:
         self.reasons: Counter[str] = Counter()
         self.tables: dict[str, Counter[str]] = defaultdict(Counter)
         self.patterns: dict[str, Counter[str]] = defaultdict(Counter)
+        self.passes: dict[str, dict[str, list[int]]] = defaultdict(dict)
 
     def add(self, candidate: Candidate, verdicts: Mapping[str, Verdict], required: Sequence[str], ids: _Ids) -> None:
         """Accept or reject a candidate by its required verdicts."""
@@ -53,6 +52,9 @@ class Bucket:
         answer = problem.answer
         lineage = problem.lineage
         mutators = [m.mutator.partition("/")[0] for m in lineage.mutations]
+        rate = self.passes[problem.family or "unknown"].setdefault(candidate.teacher, [0, 0])
+        rate[0] += not reason
+        rate[1] += 1
         unit_id, sample = ids
         row = (
             f"{unit_id}-{sample}",
@@ -108,18 +110,19 @@ class Bucket:
         self.reasons[f"quarantine:{reason}"] += 1
         self.quarantined.append((unit_id, seed_id, mutator, stage, reason, detail))
 
-    def write(self, folder: Path, number: int) -> list[dict[str, Any]]:
-        """Write the files of the commit below ``folder``, durable; they keep their relative places in the dataset."""
-        written = []
+    def files(self, number: int) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+        """The files of the commit: what its record says of them, and their bytes by path in the dataset."""
         name = f"part-{number:06d}.parquet"
-        for bucket, _ in BUCKETS:
-            if self.accepted[bucket]:
-                written.append(_write(folder, f"data/{bucket}/{name}", SCHEMA, self.accepted[bucket], "data"))
+        made = [
+            _parquet(f"data/{bucket}/{name}", SCHEMA, self.accepted[bucket], "data")
+            for bucket, _ in BUCKETS
+            if self.accepted[bucket]
+        ]
         if self.rejected:
-            written.append(_write(folder, f"rejected/{name}", REJECTED, self.rejected, "rejected"))
+            made.append(_parquet(f"rejected/{name}", REJECTED, self.rejected, "rejected"))
         if self.quarantined:
-            written.append(_write(folder, f"quarantine/{name}", QUARANTINE, self.quarantined, "quarantine"))
-        return written
+            made.append(_parquet(f"quarantine/{name}", QUARANTINE, self.quarantined, "quarantine"))
+        return [record for record, _ in made], {record["path"]: raw for record, raw in made}
 
     def summary(self) -> dict[str, Any]:
         """The counts as JSON data."""
@@ -128,6 +131,7 @@ class Bucket:
             "reasons": dict(self.reasons),
             "tables": {name: dict(table) for name, table in self.tables.items()},
             "patterns": {name: dict(templates) for name, templates in self.patterns.items()},
+            "passes": {family: dict(rates) for family, rates in self.passes.items()},
         }
 
 
@@ -149,7 +153,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     return data
 
 
-def _write(folder: Path, path: str, schema: pa.Schema, rows: list[tuple[Any, ...]], kind: str) -> dict[str, Any]:
+def _parquet(path: str, schema: pa.Schema, rows: list[tuple[Any, ...]], kind: str) -> tuple[dict[str, Any], bytes]:
     # Sorted by id, so that the bytes do not depend on the order in which a teacher answered.
     rows.sort(key=lambda row: row[0])
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)]
@@ -162,16 +166,5 @@ def _write(folder: Path, path: str, schema: pa.Schema, rows: list[tuple[Any, ...
         use_content_defined_chunking=True,
     )
     raw = buffer.getvalue()
-    target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    return {
-        "path": path,
-        "kind": kind,
-        "rows": len(rows),
-        "bytes": len(raw),
-        "sha256": hashlib.sha256(raw).hexdigest(),
-    }
+    sha256 = hashlib.sha256(raw).hexdigest()
+    return {"path": path, "kind": kind, "rows": len(rows), "bytes": len(raw), "sha256": sha256}, raw

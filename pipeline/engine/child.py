@@ -2,8 +2,8 @@
 
 The child says before every unit which one it begins, in a few bytes of shared memory. Its watcher kills it with
 SIGKILL when one unit takes longer than the limit: nothing softer stops a C extension that does not return. The unit
-that was at work is known, so the task is done again without it. Queues are not part of the limit, only a unit's own
-time is.
+that was at work is known, so the task is done again without it; where its Python code was is written down first.
+Queues are not part of the limit, only a unit's own time is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import faulthandler
 import mmap
 import os
 import signal
@@ -23,7 +24,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from dsgen.pipeline.core.errors import UserError
 from dsgen.pipeline.engine.work import Task
@@ -33,6 +34,9 @@ WORKER = ("-m", "dsgen.pipeline.engine.worker")
 _IDLE = -1
 _CELL = struct.Struct("<qd")
 _PR_SET_PDEATHSIG = 1
+_TRACE_TIME = 0.2
+"""Seconds that a stuck process gets to write down where it is; one stuck in C code may not."""
+_TRACE_LENGTH = 2000
 
 
 class WorkerError(Exception):
@@ -66,6 +70,7 @@ class Child:
         self._closed = False
         self._pipe: Connection[Any, Any] | None = None
         self._memory: mmap.mmap | None = None
+        self._trace: IO[bytes] | None = None
 
     async def do(self, task: Task) -> tuple[Any, Task]:
         """The task's result, and the task as it was in the end done: without the units that killed the process.
@@ -83,13 +88,13 @@ class Child:
                 if outcome.error:
                     raise WorkerError(outcome.error)
                 return outcome.value, task
-            unit, reason = outcome
+            unit, reason, trace = outcome
             strikes[unit] = strikes.get(unit, 0) + 1
             if unit == _IDLE and strikes[unit] >= self.attempts:
                 raise WorkerError(f"the worker process died {strikes[unit]} times before it began a unit ({reason})")
             if unit != _IDLE and (strikes[unit] >= self.attempts or reason == "timeout"):
                 detail = f"killed its worker {strikes[unit]} times" if reason != "timeout" else f"{self.limit:g} s"
-                task = replace(task, poison={**task.poison, unit: (reason, detail)})
+                task = replace(task, poison={**task.poison, unit: (reason, f"{detail}\n{trace}".strip())})
 
     def close(self) -> None:
         """End the process for good; a thread that waits for it sees its end and gives up."""
@@ -97,6 +102,9 @@ class Child:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        if self._trace is not None:
+            self._trace.close()
+            self._trace = None
 
     def _drop(self) -> None:
         """Let go of a process that is dead or must be."""
@@ -108,8 +116,8 @@ class Child:
             self._pipe.close()
             self._pipe = None
 
-    def _attempt(self, task: Task) -> Outcome | tuple[int, str]:
-        """The outcome of one try, or the unit that was at work when the process ended and why."""
+    def _attempt(self, task: Task) -> Outcome | tuple[int, str, str]:
+        """The outcome of one try; or the unit that was at work when the process ended, why, and where it was."""
         if self._closed:
             return Outcome(error="the worker was closed")
         if self.process is None or self.process.poll() is not None:
@@ -123,22 +131,36 @@ class Child:
             while not pipe.poll(min(0.2, self.limit / 4)):
                 unit, since = _CELL.unpack_from(memory, 0)
                 if unit != _IDLE and time.monotonic() - since > self.limit:
+                    self.process.send_signal(signal.SIGUSR1)
+                    time.sleep(_TRACE_TIME)
                     self._drop()
-                    return unit, "timeout"
+                    return unit, "timeout", self._where()
             outcome: Outcome = pipe.recv()
         except (EOFError, OSError):
             unit, _ = _CELL.unpack_from(memory, 0)
             code = self.process.wait()
             self._drop()
-            return unit, f"signal_{-code}" if code < 0 else f"exit_{code}"
+            return unit, f"signal_{-code}" if code < 0 else f"exit_{code}", self._where()
         return outcome
+
+    def _where(self) -> str:
+        """What the process wrote down about its stack before it ended; empty after a SIGKILL from elsewhere."""
+        if self._trace is None:
+            return ""
+        self._trace.seek(0)
+        said = self._trace.read().decode(errors="replace")
+        # The other lines hold addresses, which differ from run to run.
+        return "\n".join(line for line in said.splitlines() if line.startswith("  File"))[:_TRACE_LENGTH]
 
     def _start(self) -> None:
         ours, theirs = Pipe()
+        if self._trace is not None:
+            self._trace.close()
+        self._trace = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process lives
         with tempfile.TemporaryFile() as cell:
             cell.truncate(mmap.PAGESIZE)
             self._memory = mmap.mmap(cell.fileno(), mmap.PAGESIZE)
-            handles = (theirs.fileno(), cell.fileno())
+            handles = (theirs.fileno(), cell.fileno(), self._trace.fileno())
             command = [sys.executable, *self.module, *map(str, handles), str(os.getpid())]
             self.process = subprocess.Popen(command, pass_fds=handles, stdin=subprocess.DEVNULL)  # noqa: S603
         theirs.close()
@@ -157,8 +179,10 @@ class Bench(Protocol):
 
 def serve(make_bench: Callable[[Workflow], Bench]) -> None:
     """The child's side: open the workflow, then do tasks until the parent is gone."""
-    handle, cell, parent = (int(a) for a in sys.argv[1:4])
-    _die_with(parent)
+    handle, cell, trace, parent = (int(a) for a in sys.argv[1:5])
+    die_with(parent)
+    faulthandler.enable(trace)
+    faulthandler.register(signal.SIGUSR1, trace)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     pipe: Connection[Any, Any] = Connection(handle)
     memory = mmap.mmap(cell, mmap.PAGESIZE)
@@ -181,9 +205,8 @@ def serve(make_bench: Callable[[Workflow], Bench]) -> None:
         except UserError as error:
             outcome = Outcome(error=str(error), by_user=True)
         except OSError as error:
-            where = error.filename or task.folder
             kept = "what was committed is intact, the same command goes on from it"
-            outcome = Outcome(error=f"cannot write {where} ({error.strerror}); {kept}", by_user=True)
+            outcome = Outcome(error=f"cannot read {error.filename} ({error.strerror}); {kept}", by_user=True)
         except Exception:  # noqa: BLE001 - the boundary: a bug is reported with its traceback, never lost
             outcome = Outcome(error=traceback.format_exc())
         mark(_IDLE)
@@ -193,7 +216,7 @@ def serve(make_bench: Callable[[Workflow], Bench]) -> None:
             return
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask the kernel to kill this process when its parent ends, where it can."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

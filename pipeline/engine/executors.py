@@ -1,17 +1,21 @@
-"""Where CPU work runs: processes of this machine, or Ray actors. The scheduler does not know which."""
+"""Where work runs: processes of this machine, or Ray actors. The scheduler does not know which."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
-from dsgen.pipeline.core.errors import DsgenError, UserError
+from dsgen.pipeline.core.errors import UserError
 from dsgen.pipeline.engine import reaper
 from dsgen.pipeline.engine.child import Child
+from dsgen.pipeline.engine.host import ProcessEngine
+from dsgen.pipeline.engine.schedule import Lanes
 from dsgen.pipeline.engine.work import Task
+from dsgen.pipeline.teachers.config import ModelConfig, OpenAIConfig, build
+from dsgen.pipeline.teachers.protocol import Teacher
 from dsgen.pipeline.workflow import Workflow
 
 
@@ -32,8 +36,12 @@ class Executor(Protocol):
         """Start the workers for a workflow whose teacher is settled."""
         ...
 
-    async def run(self, task: Task) -> tuple[Any, Task]:
-        """The task's result, and the task without the units that had to be set aside."""
+    async def run(self, task: Task, *, urgent: bool = False) -> tuple[Any, Task]:
+        """The task's result, and the task without the units that had to be set aside; urgent ones go first."""
+        ...
+
+    def engines(self, config: ModelConfig) -> list[Teacher]:
+        """The engines of a teacher, not yet started."""
         ...
 
     async def close(self) -> None:
@@ -46,110 +54,56 @@ class LocalExecutor:
 
     def __init__(self, workers: int | None) -> None:
         self.workers = workers or os.cpu_count() or 1
-        self.gpus = 0
-        self._idle: asyncio.Queue[Child] = asyncio.Queue()
+        self._visible = visible_gpus()
+        self.gpus = len(self._visible)
+        self._lanes = Lanes()
         self._children: list[Child] = []
+        self._reaper: reaper.Reaper | None = None
 
     async def start(self, workflow: Workflow) -> None:
         self._children = [Child(workflow, workflow.name) for _ in range(self.workers)]
         for child in self._children:
-            self._idle.put_nowait(child)
+            self._lanes.give(child)
 
-    async def run(self, task: Task) -> tuple[Any, Task]:
-        child = await self._idle.get()
+    async def run(self, task: Task, *, urgent: bool = False) -> tuple[Any, Task]:
+        child = await self._lanes.take(urgent=urgent)
         try:
-            return await child.do(task)
+            outcome: tuple[Any, Task] = await child.do(task)
+            return outcome
         finally:
-            self._idle.put_nowait(child)
+            self._lanes.give(child)
+
+    def engines(self, config: ModelConfig) -> list[Teacher]:
+        if isinstance(config, OpenAIConfig):
+            return [build(config)]
+        if self._reaper is None:
+            # An engine starts processes of its own, which do not all end with it.
+            self._reaper = reaper.Reaper()
+        made: list[Teacher] = []
+        for _ in range(config.engines):
+            taken, self._visible = self._visible[: config.gpus], self._visible[config.gpus :]
+            if self.gpus and len(taken) < config.gpus:
+                raise UserError(
+                    f"teacher {config.kind}:{config.model}: {config.engines} engines of {config.gpus} GPUs are wanted, "
+                    f"this machine has {self.gpus}; lower `engines` or `tensor_parallel`, or join a cluster"
+                )
+            made.append(ProcessEngine(config, taken))
+        return made
 
     async def close(self) -> None:
         for child in self._children:
             child.close()
-
-
-class RayExecutor:
-    """Ray actors, one CPU each, every one the watcher of a killable process of its own.
-
-    Without an address a cluster is started on this machine. An actor that dies is started again by Ray; its task is
-    given to the next idle one.
-    """
-
-    def __init__(self, workers: int | None, address: str | None) -> None:
-        import ray  # noqa: PLC0415 - Ray is imported by this executor only
-
-        self._ray = ray
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Workers at Ray's usual niceness of 15 starve beside anything else on the machine.
-        os.environ.setdefault("RAY_worker_niceness", "0")
-        self._reaper = None if address else reaper.spawn()
-        try:
-            ray.init(
-                address=address or "local",
-                num_cpus=None if address else workers or os.cpu_count(),
-                include_dashboard=None if address else False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                object_store_memory=None if address else 256 * 1024**2,
-                namespace="dsgen",
-            )
-        except (ConnectionError, ray.exceptions.AuthenticationError) as error:
-            self._end_reaper()
-            raise UserError(
-                f"no Ray cluster at {address or 'this machine'}: {error}; for a cluster that wants a token set "
-                "RAY_AUTH_MODE=token, and `--executor local` works without a cluster"
-            ) from None
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self.gpus = int(resources.get("GPU", 0))
-        self.workers = workers or max(1, int(resources.get("CPU", 1)))
-        self._idle: asyncio.Queue[Any] = asyncio.Queue()
-        self._attempts = 3
-
-    async def start(self, workflow: Workflow) -> None:
-        self._attempts = workflow.engine.attempts
-        actor = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(_Watcher)
-        data = workflow.model_dump(mode="json")
-        for _ in range(self.workers):
-            self._idle.put_nowait(actor.remote(data, workflow.name))
-
-    async def run(self, task: Task) -> tuple[Any, Task]:
-        from ray.exceptions import RayActorError, RayTaskError  # noqa: PLC0415
-
-        attempt = 0
-        while True:
-            attempt += 1
-            actor = await self._idle.get()
-            try:
-                result: tuple[Any, Task] = await actor.do.remote(task)
-                return result
-            except RayTaskError as error:
-                # Ray wraps what the actor raised; our own errors are told as they are.
-                raise (error.cause if isinstance(error.cause, DsgenError) else error) from None
-            except RayActorError:
-                if attempt >= self._attempts:
-                    raise
-            finally:
-                self._idle.put_nowait(actor)
-
-    async def close(self) -> None:
-        self._ray.shutdown()
-        self._end_reaper()
-
-    def _end_reaper(self) -> None:
         if self._reaper is not None:
-            self._reaper.kill()
-            self._reaper.wait()
+            self._reaper.end()
 
 
-class _Watcher:
-    """The actor: a killable process and its watcher, with the same code as on one machine."""
-
-    def __init__(self, data: dict[str, Any], name: str) -> None:
-        from dsgen.pipeline.workflow import parse  # noqa: PLC0415 - resolved on the worker
-
-        self.child = Child(parse(data, name), name)
-
-    async def do(self, task: Task) -> tuple[Any, Task]:
-        return await self.child.do(task)
+def visible_gpus() -> list[int]:
+    """The numbers of this machine's NVIDIA GPUs that this process may use."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [int(n) for n in named.split(",") if n.strip().isdigit()]
+    found = [re.fullmatch(r"nvidia(\d+)", p.name) for p in Path("/dev").glob("nvidia*")]
+    return sorted(int(m[1]) for m in found if m)
 
 
 def make(workflow: Workflow) -> Executor:
@@ -161,10 +115,11 @@ def make(workflow: Workflow) -> Executor:
     engine = workflow.engine
     if engine.executor == "local":
         return LocalExecutor(engine.workers)
-    build: Callable[..., Executor] = RayExecutor
     try:
-        return build(engine.workers, engine.address)
+        from dsgen.pipeline.engine.on_ray import RayExecutor  # noqa: PLC0415 - Ray is imported only where it is used
     except ModuleNotFoundError as error:
         if error.name == "ray":
             raise UserError("Ray is not installed: `pip install 'dsgen[ray]'`, or use `--executor local`") from None
         raise
+    build_it: Callable[..., Executor] = RayExecutor
+    return build_it(engine.workers, engine.address)

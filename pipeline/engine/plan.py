@@ -1,4 +1,8 @@
-"""The plan: every unit of work of a run by number, and its identity. Pure, and small whatever the run's size."""
+"""The plan: every unit of work of a run by number, and its identity. Pure, and small whatever the run's size.
+
+Units of a seed are numbered in a row; seeds come in a keyed random order, so that every bucket is a fair sample of the
+whole run: pass rates, lengths and error rates that the first buckets show hold for the last.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,9 @@ class Unit(NamedTuple):
 class Plan:
     """Sources and mutators as a numbered list of units, seed by seed, cut into buckets."""
 
+    version = 2
+    """Of the numbering; part of a run's identity."""
+
     def __init__(
         self,
         run_seed: int,
@@ -45,11 +52,12 @@ class Plan:
         self.bucket_units = bucket_units
         self.key = Key.of("run", run_seed)
         self._slots = [(-1, 0)] * keep_seeds + [(m, c) for m, op in enumerate(mutators) for c in range(op.count)]
-        self._starts = [0, *accumulate(len(s) * len(self._slots) for s in sources)]
+        self._starts = [0, *accumulate(len(s) for s in sources)]
+        self._order = self.key.child("order").permutation(max(1, self._starts[-1]))
         self._stamps = [m.stamp for m in mutators]
 
     def __len__(self) -> int:
-        return self._starts[-1]
+        return self._starts[-1] * len(self._slots)
 
     @property
     def buckets(self) -> int:
@@ -62,10 +70,11 @@ class Plan:
 
     def unit(self, number: int) -> Unit:
         """The unit with a number."""
-        source = bisect_right(self._starts, number) - 1
-        seed, slot = divmod(number - self._starts[source], len(self._slots))
+        place, slot = divmod(number, len(self._slots))
+        index = self._order[place]
+        source = bisect_right(self._starts, index) - 1
         mutator, child = self._slots[slot]
-        return Unit(number, source, seed, mutator, child)
+        return Unit(number, source, index - self._starts[source], mutator, child)
 
     def unit_id(self, unit: Unit) -> str:
         """The unit's place in the run, a hash: the same whatever else the plan holds."""
@@ -77,6 +86,16 @@ class Plan:
         """The name of a unit's seed."""
         return self.sources[unit.source].seed_id(unit.seed)
 
+    def seed(self, unit: Unit) -> Seed:
+        """A unit's seed."""
+        return self.sources[unit.source].seed(unit.seed, self.key)
+
+    def problem(self, unit: Unit, seed: Seed) -> Problem | NotApplicable:
+        """A unit's problem, of its seed."""
+        if isinstance(seed.problem, NotApplicable) or unit.mutator < 0:
+            return seed.problem
+        return self.mutators[unit.mutator].mutate(seed.problem, unit.child, self.key)
+
     def problems(self, numbers: Iterable[int]) -> Iterator[tuple[Unit, Problem | NotApplicable, str]]:
         """The problems of units with their seeds' funnel stages; a seed is made once for units in a row."""
         made: tuple[int, int] | None = None
@@ -84,9 +103,6 @@ class Plan:
         for number in numbers:
             unit = self.unit(number)
             if made != (unit.source, unit.seed):
-                seed = self.sources[unit.source].seed(unit.seed, self.key)
+                seed = self.seed(unit)
                 made = (unit.source, unit.seed)
-            if isinstance(seed.problem, NotApplicable) or unit.mutator < 0:
-                yield unit, seed.problem, seed.stage
-            else:
-                yield unit, self.mutators[unit.mutator].mutate(seed.problem, unit.child, self.key), seed.stage
+            yield unit, self.problem(unit, seed), seed.stage

@@ -41,10 +41,17 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
     return alive
 
 
-def spawn() -> subprocess.Popen[bytes]:
-    """Start a reaper for this process. In a session of its own, so that an interrupt does not reach it."""
-    command = [sys.executable, "-m", "dsgen.pipeline.engine.reaper", str(os.getpid())]
-    return subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)  # noqa: S603
+class Reaper:
+    """A reaper for this process, in a session of its own, so that an interrupt does not reach it."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "dsgen.pipeline.engine.reaper", str(os.getpid())]
+        self.process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)  # noqa: S603
+
+    def end(self) -> None:
+        """The driver cleans up after itself: nothing is left to do."""
+        self.process.kill()
+        self.process.wait()
 
 
 if __name__ == "__main__":

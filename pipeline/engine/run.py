@@ -1,12 +1,12 @@
-"""One run from workflow to manifest: survey, duplicates, buckets, commits."""
+"""One run from workflow to manifest: survey, teachers, buckets, commits."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +15,63 @@ import orjson
 from numpy.typing import NDArray
 
 import dsgen
-from dsgen.pipeline.core.errors import DsgenError, UserError
+from dsgen.pipeline.core.errors import DatasetError, UserError
 from dsgen.pipeline.core.keys import digest
+from dsgen.pipeline.core.operator import Consultant
 from dsgen.pipeline.core.tokens import shipped_name
-from dsgen.pipeline.dataset.card import write_card
+from dsgen.pipeline.dataset.card import card
 from dsgen.pipeline.engine import executors
+from dsgen.pipeline.engine.cache import ReplyCache
+from dsgen.pipeline.engine.canaries import Canaries
 from dsgen.pipeline.engine.executors import Executor
 from dsgen.pipeline.engine.folder import Folder
 from dsgen.pipeline.engine.journal import Journal
+from dsgen.pipeline.engine.manifest import added_up, pass_rates
 from dsgen.pipeline.engine.plan import Plan
-from dsgen.pipeline.engine.schedule import OVERBOOKING, TeacherQueue, all_replies, each
-from dsgen.pipeline.engine.work import SURVEYED, Surveyed, Task
-from dsgen.pipeline.teachers.config import DerivationConfig, build, resolve_auto
-from dsgen.pipeline.workflow import Workflow
+from dsgen.pipeline.engine.redis_tier import RedisTier
+from dsgen.pipeline.engine.replies import Replies
+from dsgen.pipeline.engine.routing import PassRates, name_of
+from dsgen.pipeline.engine.schedule import ROWS_PER_SLOT, Window, each
+from dsgen.pipeline.engine.status import Listener, Status
+from dsgen.pipeline.engine.store import Missing, open_store
+from dsgen.pipeline.engine.survey import funnels, survey
+from dsgen.pipeline.engine.work import Finished, Task
+from dsgen.pipeline.teachers.config import ModelConfig, resolve_auto
+from dsgen.pipeline.workflow import Workflow, parse
+
+REDIS_URL = "DSGEN_REDIS_URL"
+_ERRORS_FROM = 200
+"""Samples after which the share of quarantined ones says something."""
+_TELL_EVERY_S = 0.2
+_ASKED = {
+    "kind",
+    "name",
+    "families",
+    "steps",
+    "model",
+    "revision",
+    "n",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "extra",
+    "instructions",
+    "quantization",
+    "reasoning_parser",
+    "thinking_budget",
+    "target",
+    "options",
+}
+"""What decides on a teacher's replies; how it is reached or placed does not."""
 
 
-@dataclass
-class Progress:
-    """Where a run stands; handed to the listener whenever it changes."""
-
-    stage: str = "starting"
-    units: int = 0
-    done_units: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    tokens: int = 0
-    in_flight: int = 0
-    slots: int = 0
-    journal_hits: int = 0
-    resumed_buckets: int = 0
-    note: str = ""
-
-
-Listener = Callable[[Progress], None]
-
-
-def run(workflow: Workflow, out: Path, listener: Listener = lambda _: None) -> dict[str, Any]:
+def run(
+    workflow: Workflow, out: str | Path, listener: Listener = lambda _: None, *, retry_quarantine: bool = False
+) -> dict[str, Any]:
     """Carry a workflow out into a folder, or go on with it, and return the manifest.
+
+    With ``retry_quarantine`` the buckets that hold quarantined units are made again; their replies come from the
+    journal, except those that failed.
 
     Raises:
         UserError: whatever the user can mend; what was committed stays.
@@ -59,10 +79,13 @@ def run(workflow: Workflow, out: Path, listener: Listener = lambda _: None) -> d
     """
     plan = workflow.plan()
     identity = workflow.identity() | {"source_contents": [s.fingerprint for s in plan.sources]}
-    with Folder.locked(out, identity) as folder:
+    with Folder.locked(out, identity, notice=lambda text: listener(Status(note=text))) as folder:
+        folder.publish("workflow.json", orjson.dumps(workflow.model_dump(mode="json"), option=orjson.OPT_INDENT_2))
         executor = executors.make(workflow)
+        work = _Run(workflow, plan, identity, folder, executor, listener, retry_quarantine)
         try:
-            return asyncio.run(_Run(workflow, plan, identity, folder, executor, listener).go())
+            with asyncio.Runner() as runner:
+                return runner.run(work.go())
         except BaseExceptionGroup as group:
             raise _first(group) from None
 
@@ -76,176 +99,245 @@ class _Run:
         folder: Folder,
         executor: Executor,
         listener: Listener,
+        retry_quarantine: bool,
     ) -> None:
-        resolved = resolve_auto(workflow.teacher, gpus=executor.gpus, environ=os.environ)
-        self.workflow = workflow.model_copy(update={"teacher": resolved.config})
+        self.why = ""
+        if not workflow.teachers:
+            resolved = resolve_auto(workflow.teacher, gpus=executor.gpus, environ=os.environ)
+            workflow = workflow.model_copy(update={"teacher": resolved.config})
+            self.why = resolved.why
+        self.workflow = workflow
         self.plan = plan
         self.identity = identity
         self.folder = folder
         self.executor = executor
         self.listener = listener
-        self.why = resolved.why
-        self.embedded = isinstance(resolved.config, DerivationConfig)
-        self.teacher = build(resolved.config)
-        self.samples = 1 if isinstance(resolved.config, DerivationConfig) else resolved.config.n
+        self.retry_quarantine = retry_quarantine
+        self.samples = workflow.samples
+        self.consults = any(isinstance(v, Consultant) for v in workflow.validators)
         self.settings = self._settings()
-        self.progress = Progress(note=resolved.why, slots=self.teacher.slots)
-        self.queue: TeacherQueue | None = None
+        self.status = Status(note=self.why)
+        self.replies: Replies | None = None
+        self.canaries: list[Canaries] = []
+        self.window = Window(self._open_rows(), workflow.engine.open_bytes)
+        self.fresh: Counter[str] = Counter()
+        self.told = 0.0
 
     async def go(self) -> dict[str, Any]:
+        self._tell("starting workers")
         try:
-            self._tell("starting workers")
-            await self.executor.start(self.workflow)
-            if not self.embedded:
-                journal = Journal(self.folder.root / "journal", self.teacher.model, self.teacher.revision)
-                self.queue = TeacherQueue(self.teacher, journal)
-                await self.queue.start()
-            kept, survey = await self._survey()
-            records = self._resume()
-            await self._make(kept, records)
-            self._tell("writing the manifest")
-            return self._finish(kept, survey, records)
+            async with asyncio.TaskGroup() as driver:
+                # Ends with an error, and the run with it, when another driver has taken the folder over.
+                keeping = driver.create_task(self.folder.lease.keep())
+                manifest = await self._drive()
+                keeping.cancel()
+            return manifest
         finally:
-            if self.queue is not None:
-                await self.queue.close()
+            await asyncio.gather(*[c.close() for c in self.canaries], return_exceptions=True)
+            if self.replies is not None:
+                await self.replies.close()
             await self.executor.close()
 
+    async def _drive(self) -> dict[str, Any]:
+        await self.executor.start(self.workflow)
+        async with asyncio.TaskGroup() as group:
+            # An engine takes minutes to load its weights; the survey needs none.
+            group.create_task(self._start_teachers())
+            surveying = group.create_task(self._survey())
+        kept, report = surveying.result()
+        records = self._resume()
+        await self._make(kept, records)
+        self._tell("writing the manifest")
+        return await self._finish(report, records)
+
+    async def _start_teachers(self) -> None:
+        if not (self.workflow.models or (self.consults and self.workflow.judge)):
+            return
+        journal = await asyncio.to_thread(Journal, self.folder.store)
+        url = os.environ.get(REDIS_URL) or self.workflow.engine.redis
+        redis = RedisTier(url, notice=self._note) if url else None
+        cache = ReplyCache(journal, redis)
+        self.replies = replies = Replies(self.workflow, self.executor, cache, self._changed)
+        await replies.start()
+        for name, config in replies.configs.items():
+            if config.canaries:
+                watch = Canaries(name, config, replies.pools[name], self.plan, self.executor, self._note)
+                self.canaries.append(watch)
+                await watch.start()
+
     async def _survey(self) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Which units have a problem that no unit with a smaller (generation, id) has, and what was found."""
         stored = self.folder.load_survey()
         if stored is not None:
             return stored[0]["kept"], stored[1]
         self._tell("surveying", units=len(self.plan))
-        found: dict[int, Surveyed] = {}
 
-        async def survey(bucket: int) -> None:
-            found[bucket], _ = await self.executor.run(Task("survey", bucket, self.plan.bucket(bucket)))
-            self.progress.done_units += len(self.plan.bucket(bucket))
+        def done(units: int) -> None:
+            self.status.done_units += units
             self._tell("surveying")
 
-        await each(range(self.plan.buckets), survey, at_once=self.executor.workers + 1)
-        lines = np.concatenate([found[b].lines for b in sorted(found)]) if found else np.array([], SURVEYED)
-        order = np.lexsort((lines["id"], lines["generation"], lines["statement"]))
-        statements = lines["statement"][order]
-        first = np.ones(len(order), bool)
-        first[1:] = statements[1:] != statements[:-1]
-        kept = np.sort(lines["unit"][order[first]])
-        missing: Counter[str] = Counter()
-        funnel: dict[str, Counter[str]] = defaultdict(Counter)
-        for surveyed in found.values():
-            missing.update(surveyed.not_applicable)
-            for source, stages in surveyed.stages.items():
-                funnel[source].update(stages)
-        report = {
-            "units": len(self.plan),
-            "problems": len(lines),
-            "duplicates": len(lines) - len(kept),
-            "not_applicable": dict(missing),
-            "funnel": self._funnel(funnel),
-        }
-        self.folder.save_survey({"kept": kept}, report)
+        kept, report = await survey(self.plan, self.executor, done)
+        await asyncio.to_thread(self.folder.save_survey, {"kept": kept}, report)
         return kept, report
 
-    def _funnel(self, reached: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
-        """Seeds that came at least as far as each stage, by source."""
-        funnels = {}
-        for source, opened in zip(self.workflow.sources, self.plan.sources, strict=True):
-            stages = opened.stages()
-            if stages:
-                furthest = reached.get(source.kind, Counter())
-                funnels[source.kind] = {s: sum(furthest[t] for t in stages[i:]) for i, s in enumerate(stages)}
-        return funnels
-
     def _resume(self) -> dict[int, dict[str, Any]]:
-        """The commits of an earlier start that still hold; those made under other settings are taken back."""
+        """The commits of an earlier start that still hold; the others are taken back."""
         records = self.folder.committed()
         stale = [r for r in records.values() if r["settings"] != self.settings]
-        for record in stale:
+        again = [r for r in records.values() if self.retry_quarantine and r["counts"].get("quarantined")]
+        for record in {r["bucket"]: r for r in [*stale, *again]}.values():
             self.folder.retract(record)
             del records[record["bucket"]]
         for record in records.values():
             self._count(record)
-        self.progress.resumed_buckets = len(records)
+        self.status.resumed_buckets = len(records)
         if stale:
-            self.progress.note = f"settings changed: {len(stale)} committed buckets are judged again"
+            self._note(f"settings changed: {len(stale)} committed buckets are judged again")
+        if again:
+            self._note(f"{len(again)} buckets with quarantined units are made again")
         return records
 
     async def _make(self, kept: NDArray[Any], records: dict[int, dict[str, Any]]) -> None:
         by_bucket = np.split(kept, np.searchsorted(kept, np.arange(1, self.plan.buckets) * self.plan.bucket_units))
-        todo = [b for b in range(self.plan.buckets) if b not in records and len(by_bucket[b])]
-        self.progress.units = len(kept)
-        self.progress.done_units = len(kept) - sum(len(by_bucket[b]) for b in todo)
+        filled = [b for b in range(self.plan.buckets) if len(by_bucket[b])]
+        todo = [b for b in filled if b not in records]
+        self.status.units = len(kept)
+        self.status.done_units = len(kept) - sum(len(by_bucket[b]) for b in todo)
         self._tell("making rows")
+        routing = self.workflow.routing
+        measured = filled[: routing.pilot_buckets] if routing.by_pass_rate and len(self.workflow.models) > 1 else []
 
-        async def make(bucket: int) -> None:
-            units = tuple(int(u) for u in by_bucket[bucket])
-            staged = self.folder.tmp / f"bucket-{bucket:06d}"
-            task = Task("finish", bucket, units, folder=str(staged.absolute()))
-            if self.queue is not None:
-                requests, prepared = await self.executor.run(Task("prepare", bucket, units))
-                replies = await all_replies(self.queue, requests)
-                task = Task("finish", bucket, units, prepared.poison, replies, task.folder)
-            record, _ = await self.executor.run(task)
-            record["settings"] = self.settings
-            total = sum(record["counts"].values())
-            if total != len(units) * self.samples:
-                raise DsgenError(f"bucket {bucket}: {len(units) * self.samples} samples planned, {total} accounted for")
-            await asyncio.to_thread(self.folder.commit, record, staged)
-            records[bucket] = record
-            self._count(record)
-            self.progress.done_units += len(units)
-            self._tell("making rows")
+        async def rows(buckets: list[int], rates: PassRates | None, *, last: bool) -> None:
+            async def make(bucket: int) -> None:
+                units = tuple(int(u) for u in by_bucket[bucket])
+                finished = await self._bucket(bucket, units, rates)
+                await self._commit(bucket, finished, records)
 
-        await each(todo, make, at_once=self._window())
+            async def admit(bucket: int) -> None:
+                await self.window.admit(bucket, len(by_bucket[bucket]))
 
-    def _window(self) -> int:
-        """Buckets open at a time: enough to feed every worker and every slot of the teacher, no more."""
-        rows = self.teacher.slots * OVERBOOKING * 2
-        return self.executor.workers + 1 + int(rows // self.plan.bucket_units)
+            opened_all = self.replies.last_rows if last and self.replies is not None else lambda: None
+            await each(buckets, make, admit=admit, opened_all=opened_all)
+
+        await rows([b for b in todo if b in measured], None, last=False)
+        rates = self._pass_rates(measured, records) if measured else None
+        await rows([b for b in todo if b not in measured], rates, last=True)
+
+    def _pass_rates(self, measured: list[int], records: Mapping[int, Mapping[str, Any]]) -> PassRates:
+        """The pass rates of the measured buckets; learnt once, so that a resumed run routes the same way."""
+        name = f"pass_rates-{self.settings}"
+        known: PassRates | None = self.folder.load_state(name)
+        if known is None:
+            known = pass_rates({b: records[b] for b in measured})
+            self.folder.save_state(name, known)
+        return known
+
+    async def _bucket(self, bucket: int, units: tuple[int, ...], rates: PassRates | None) -> Finished:
+        task = Task("finish", bucket, units, rates=rates)
+        if self.workflow.models:
+            assert self.replies is not None
+            preparing = Task("prepare", bucket, units, rates=rates)
+            requests, prepared = await self.executor.run(preparing, urgent=self.replies.hungry)
+            self.window.grow(bucket, sum(len(m.text) for r in requests for m in r.messages))
+            replies = await self.replies.all(requests, bucket)
+            self.window.grow(
+                bucket, sum(len(c.text) + len(c.reasoning) for r in replies.values() for c in r.completions)
+            )
+            task = Task("finish", bucket, units, prepared.poison, replies, rates=rates)
+        if self.consults and self.replies is not None:
+            task = await self._consult(task)
+        finished, _ = await self.executor.run(task)
+        made: Finished = finished
+        return made
+
+    async def _consult(self, task: Task) -> Task:
+        """The task with the answers to all that validators ask, round by round."""
+        assert self.replies is not None
+        answers: dict[str, Any] = {}
+        while True:
+            consulting = Task("consult", task.bucket, task.units, task.poison, task.replies, answers, task.rates)
+            questions, done = await self.executor.run(consulting, urgent=True)
+            task = Task("finish", task.bucket, task.units, done.poison, task.replies, answers, task.rates)
+            if not questions:
+                return task
+            answers = {**answers, **await self.replies.all(questions, task.bucket)}
+
+    async def _commit(self, bucket: int, finished: Finished, records: dict[int, dict[str, Any]]) -> None:
+        record, files = finished
+        record["settings"] = self.settings
+        await asyncio.to_thread(self.folder.commit, record, files)
+        records[bucket] = record
+        self._count(record)
+        self.window.leave(bucket)
+        units = sum(record["counts"].values()) // self.samples
+        self.status.done_units += units
+        self.status.fresh_units += units
+        self.fresh.update(record["counts"])
+        self._tell("making rows")
+        self._check_errors()
+
+    def _check_errors(self) -> None:
+        """End a run that only fills the quarantine: what it costs is not worth what it makes."""
+        samples, bad = self.fresh.total(), self.fresh["quarantined"]
+        limit = self.workflow.engine.max_error_rate
+        if samples >= _ERRORS_FROM and bad > limit * samples:
+            worst = [r for r, _ in self.status.reasons.most_common() if r.startswith("quarantine:")][:3]
+            raise UserError(
+                f"{bad:,} of {samples:,} samples went to quarantine, more than max_error_rate {limit:g} allows; most: "
+                f"{', '.join(r.partition(':')[2] for r in worst)}. What was committed is intact: mend the cause and "
+                "`dsgen retry-quarantine` does those again, or raise --max-error-rate"
+            )
+
+    def _open_rows(self) -> int:
+        """Rows in open buckets: enough to feed every worker and to outlast the teacher's longest row, no more."""
+        bucket = self.plan.bucket_units
+        least = (self.executor.workers + 1) * bucket
+        if not self.workflow.models:
+            return least
+        slots = sum(m.rows_at_once for m in self.workflow.models)
+        return self.workflow.engine.open_rows or max(least, ROWS_PER_SLOT * slots)
 
     def _count(self, record: Mapping[str, Any]) -> None:
-        self.progress.counts.update(record["counts"])
-        self.progress.reasons.update(record["reasons"])
+        self.status.counts.update(record["counts"])
+        self.status.reasons.update(record["reasons"])
+
+    def _note(self, text: str) -> None:
+        self.status.note = text
+        self._tell(self.status.stage)
+
+    def _changed(self) -> None:
+        """A reply came, which happens thousands of times a second: listeners are told a few times a second."""
+        now = time.monotonic()
+        if now - self.told >= _TELL_EVERY_S:
+            self._tell(self.status.stage)
 
     def _tell(self, stage: str, *, units: int | None = None) -> None:
-        progress = self.progress
-        progress.stage = stage
+        self.told = time.monotonic()
+        status = self.status
+        status.stage = stage
         if units is not None:
-            progress.units, progress.done_units = units, 0
-        if self.queue is not None:
-            progress.tokens, progress.in_flight = self.queue.tokens, self.queue.in_flight
-            progress.journal_hits = self.queue.journal.hits
-        self.listener(progress)
+            status.units, status.done_units = units, 0
+        if self.replies is not None:
+            self.replies.tell(status)
+        status.open_rows, status.open_bytes = self.window.open_rows, self.window.open_bytes
+        self.listener(status)
 
     def _settings(self) -> str:
-        """A hash of what decides on a row beside its unit: the teacher and the validators."""
-        # How the teacher is reached does not change what is asked of it.
-        config = self.workflow.teacher.model_dump(mode="json", include=_ASKED)
-        stamps = [[v.stamp, v.required] for v in self.workflow.validators]
-        return digest(str(config), str(stamps), shipped_name().sha256, size=8).hex()
+        """A hash of what decides on a row beside its unit: teachers, judge and validators."""
+        workflow = self.workflow
+        asked = [_asked(m) for m in workflow.models] or ["derivation"]
+        judge = [_asked(workflow.judge)] if workflow.judge and self.consults else []
+        routing = workflow.routing.model_dump_json() if len(workflow.models) > 1 else ""
+        stamps = [[v.stamp, v.required] for v in workflow.validators]
+        return digest(str(asked), str(judge), routing, str(stamps), shipped_name().sha256, size=8).hex()
 
-    def _finish(
-        self, kept: NDArray[Any], survey: Mapping[str, Any], records: Mapping[int, Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        counts: Counter[str] = Counter(accepted=0, rejected=0, quarantined=0)
-        reasons: Counter[str] = Counter()
-        tables: dict[str, Counter[str]] = defaultdict(Counter)
-        patterns: dict[str, Counter[str]] = defaultdict(Counter)
-        files: list[dict[str, Any]] = []
-        for bucket in sorted(records):
-            record = records[bucket]
-            counts.update(record["counts"])
-            reasons.update(record["reasons"])
-            files += record["files"]
-            for name, table in record["tables"].items():
-                tables[name].update(table)
-            for name, templates in record["patterns"].items():
-                patterns[name].update(templates)
-        counts["duplicate"] = survey["duplicates"] * self.samples
-        planned = survey["problems"] * self.samples
-        if sum(counts.values()) != planned:
-            raise DsgenError(f"{planned} samples were planned and {sum(counts.values())} accounted for: {dict(counts)}")
-        tokenizer = shipped_name()
+    async def _finish(self, report: Mapping[str, Any], records: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+        sums = added_up(records, report, self.samples)
+        session: dict[str, Any] = {}
+        if self.replies is not None:
+            self.replies.tell(self.status)
+            session = {"cache": self.status.cache, "teachers": await self.replies.report()}
+            session["canaries"] = {c.name: [c.right, c.asked] for c in self.canaries}
+        teachers = [m.model_dump(mode="json") for m in self.workflow.models]
         manifest = {
             "name": self.workflow.name,
             "seed": self.workflow.seed,
@@ -253,23 +345,34 @@ class _Run:
             "identity": self.identity,
             "settings": self.settings,
             "workflow": self.workflow.model_dump(mode="json", exclude={"engine"}),
-            "teacher": {"name": self.teacher.name, "why": self.why},
-            "tokenizer": tokenizer._asdict(),
+            "teacher": {"name": ", ".join(map(name_of, self.workflow.models)) or "derivation", "why": self.why},
+            "teachers": teachers,
+            "tokenizer": shipped_name()._asdict(),
             "validators": [v.stamp for v in self.workflow.validators],
-            "counts": {"planned": planned, **counts},
-            "not_applicable": survey["not_applicable"],
-            "reasons": dict(reasons.most_common()),
-            "tables": {name: dict(table.most_common()) for name, table in tables.items()},
-            "patterns": {name: [sum(t.values()), len(t)] for name, t in sorted(patterns.items())},
-            "funnel": survey["funnel"],
-            "files": files,
+            "funnel": funnels([s.kind for s in self.workflow.sources], self.plan, report["furthest"]),
+            **sums,
+            "session": session,
         }
-        write_card(self.folder.root, manifest)
-        self.folder.publish(self.folder.root / "manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        self.folder.publish("README.md", card(manifest).encode())
+        self.folder.publish("manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
         return manifest
 
 
-_ASKED = {"kind", "model", "revision", "n", "temperature", "top_p", "max_tokens", "extra", "instructions"}
+def resumable(out: str | Path) -> Workflow:
+    """The workflow that was last carried out in a folder.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    try:
+        data = orjson.loads(open_store(out).read("workflow.json"))
+    except Missing:
+        raise DatasetError(f"{out}: no run of dsgen began here (there is no workflow.json)") from None
+    return parse(data, f"{out}/workflow.json")
+
+
+def _asked(config: ModelConfig) -> str:
+    return str(config.model_dump(mode="json", include=_ASKED))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -285,4 +388,4 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return next((e for e in flat if isinstance(e, UserError)), flat[0])
 
 
-__all__ = ["Progress", "run"]
+__all__ = ["Status", "resumable", "run"]

@@ -1,115 +1,99 @@
-"""The scheduler: buckets through workers and teacher, row by row, and committed as they are done. Plain asyncio."""
+"""The window: buckets are opened in order while the bounds on open rows and bytes allow. Plain asyncio."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from dsgen.pipeline.core.candidate import Reply, Request
-from dsgen.pipeline.core.errors import TeacherError
-from dsgen.pipeline.engine.journal import Journal
-from dsgen.pipeline.teachers.protocol import Teacher
-
-OVERBOOKING = 1.15
-"""Rows handed to a teacher for each of its slots: enough that a slot is filled the moment it is free."""
-_LOST = frozenset({"connection"})
-_LOST_LIMIT = 20
+ROWS_PER_SLOT = 64
+"""Open rows for each slot of the teacher: what is waiting must outlast the longest row at the end of a run."""
+OPEN_BYTES = 512 * 1024**2
+"""Bytes of prompts and replies in open buckets, all together."""
 
 
-class TeacherQueue:
-    """Rows waiting for a teacher, predicted-long ones first: a long row begun last would hold up the end."""
+class Window:
+    """Open buckets, bounded by their rows and by their bytes; one bucket is always let in.
 
-    def __init__(self, teacher: Teacher, journal: Journal) -> None:
-        self.teacher = teacher
-        self.journal = journal
-        self.asked = 0
-        self.tokens = 0
-        self.in_flight = 0
-        self._waiting: asyncio.PriorityQueue[tuple[float, int, Request, asyncio.Future[Reply]]] = (
-            asyncio.PriorityQueue()
-        )
-        self._order = 0
-        self._lost = 0
-        self._workers: list[asyncio.Task[None]] = []
+    ``admit`` waits for room, ``grow`` tells of bytes that a bucket has come to hold, ``leave`` gives all back.
+    """
 
-    async def start(self) -> None:
-        """Begin to serve; raises what the teacher's own start raises."""
-        await self.teacher.start()
-        rows = max(1, math.ceil(self.teacher.slots * OVERBOOKING))
-        self._workers = [asyncio.create_task(self._serve()) for _ in range(rows)]
+    def __init__(self, rows: int, size: int = OPEN_BYTES) -> None:
+        self.rows, self.size = rows, size
+        self.open_rows = self.open_bytes = 0
+        self.most_rows = self.most_bytes = 0
+        self._held: dict[int, list[int]] = {}
+        self._room = asyncio.Event()
 
-    async def ask(self, request: Request) -> Reply:
-        """The reply to a request, from the journal if it holds one that serves."""
-        known = self.journal.find(request)
-        if known is not None:
-            return known
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._order += 1
-        length = sum(len(m.text) for m in request.messages)
-        self._waiting.put_nowait((-float(length), self._order, request, future))
-        return await future
+    async def admit(self, bucket: int, rows: int) -> None:
+        """Wait until a bucket of so many rows may be opened."""
+        while self._held and (self.open_rows + rows > self.rows or self.open_bytes >= self.size):
+            self._room.clear()
+            await self._room.wait()
+        self._held[bucket] = [rows, 0]
+        self.open_rows += rows
+        self.most_rows = max(self.most_rows, self.open_rows)
 
-    async def close(self) -> None:
-        """Stop serving and let the teacher go."""
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
-        await self.teacher.close()
-        self.journal.close()
+    def grow(self, bucket: int, size: int) -> None:
+        """A bucket holds so many bytes more."""
+        self._held[bucket][1] += size
+        self.open_bytes += size
+        self.most_bytes = max(self.most_bytes, self.open_bytes)
 
-    async def _serve(self) -> None:
-        while True:
-            _, _, request, future = await self._waiting.get()
-            if future.cancelled():
-                continue
-            self.in_flight += 1
-            try:
-                (reply,) = await self.teacher.complete([request])
-                self._watch(reply)
-                self.asked += 1
-                self.tokens += sum(c.completion_tokens for c in reply.completions)
-                await asyncio.to_thread(self.journal.append, request, reply)
-            except asyncio.CancelledError:
-                future.cancel()
-                raise
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the row
-                if not future.done():
-                    future.set_exception(error)
-            else:
-                if not future.done():
-                    future.set_result(reply)
-            finally:
-                self.in_flight -= 1
-
-    def _watch(self, reply: Reply) -> None:
-        """Give up when the endpoint is gone: failing every row of a long run would help nobody."""
-        if reply.failure is None or reply.failure.reason not in _LOST:
-            self._lost = 0
-            return
-        self._lost += 1
-        if self._lost >= _LOST_LIMIT:
-            raise TeacherError(
-                f"teacher {self.teacher.name}: {self._lost} calls in a row found no endpoint ({reply.failure.detail}). "
-                "What was committed is intact; start the endpoint and give the same command"
-            )
+    def leave(self, bucket: int) -> None:
+        """A bucket is done with."""
+        rows, size = self._held.pop(bucket)
+        self.open_rows -= rows
+        self.open_bytes -= size
+        self._room.set()
 
 
-async def each(items: Iterable[int], work: Callable[[int], Awaitable[Any]], *, at_once: int) -> None:
-    """Do ``work`` for every item with a sliding window; the first error ends all of it."""
-    queue = iter(items)
-
-    async def lane() -> None:
-        for item in queue:
-            await work(item)
-
+async def each(
+    items: Iterable[int],
+    work: Callable[[int], Awaitable[Any]],
+    *,
+    admit: Callable[[int], Awaitable[None]],
+    opened_all: Callable[[], None] = lambda: None,
+) -> None:
+    """Begin ``work`` for every item in order, each when it is admitted; the first error ends all of it."""
     async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
-            group.create_task(lane())
+        for item in items:
+            await admit(item)
+            group.create_task(_run(work, item))
+        opened_all()
 
 
-async def all_replies(queue: TeacherQueue, requests: Sequence[Request]) -> dict[str, Reply]:
-    """The replies to a bucket's requests by request id."""
-    replies = await asyncio.gather(*[queue.ask(r) for r in requests])
-    return {r.request_id: r for r in replies}
+async def _run(work: Callable[[int], Awaitable[Any]], item: int) -> None:
+    await work(item)
+
+
+class Lanes:
+    """Workers, lent to urgent work first: what feeds a waiting teacher goes before what finishes a bucket."""
+
+    def __init__(self, workers: Iterable[Any] = ()) -> None:
+        self._idle = list(workers)
+        self._urgent: list[asyncio.Future[Any]] = []
+        self._other: list[asyncio.Future[Any]] = []
+
+    async def take(self, *, urgent: bool) -> Any:
+        """The next idle worker."""
+        if self._idle:
+            return self._idle.pop()
+        turn: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        (self._urgent if urgent else self._other).append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give(turn.result())
+            raise
+
+    def give(self, worker: Any) -> None:
+        """Give a worker back."""
+        for queue in (self._urgent, self._other):
+            while queue:
+                turn = queue.pop(0)
+                if not turn.done():
+                    turn.set_result(worker)
+                    return
+        self._idle.append(worker)

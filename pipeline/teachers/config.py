@@ -98,6 +98,11 @@ class OpenAIConfig(_Model):
     backoff_s: float = Field(default=0.5, gt=0)
     """Upper bound of the first pause before a retry; it doubles with every further one, up to a minute."""
 
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that it works on at the same time."""
+        return self.slots
+
     @field_validator("api_key_env")
     @classmethod
     def _name_not_key(cls, name: str | None) -> str | None:
@@ -191,6 +196,11 @@ class VLLMConfig(_Engine):
         return self
 
     @property
+    def rows_at_once(self) -> int:
+        """Rows that all its engines work on at the same time."""
+        return self.engines * self.max_num_seqs
+
+    @property
     def gpus(self) -> int:
         """GPUs of one engine."""
         return self.tensor_parallel * self.pipeline_parallel * self.data_parallel
@@ -208,6 +218,11 @@ class PythonConfig(_Engine):
     """Rows that one engine works on at the same time."""
     gpus: int = Field(default=0, ge=0)
     """GPUs of one engine."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that all its engines work on at the same time."""
+        return self.engines * self.slots
 
 
 _ENGINE_OWN = {

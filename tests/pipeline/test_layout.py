@@ -27,8 +27,11 @@ ALLOWED = {
         "dsgen.seeds",
         "dsgen.pipeline.teachers.config",
         "dsgen.pipeline.engine.plan",
+        "dsgen.pipeline.engine.routing",
     },
     "dsgen.pipeline.engine.plan": {CORE},
+    "dsgen.pipeline.engine.routing": {CORE, "dsgen.pipeline.teachers.config"},
+    "dsgen.pipeline.sizing": {CORE, "dsgen.pipeline.sizing"},
     "dsgen.pipeline.engine": {
         CORE,
         "dsgen.pipeline.engine",
@@ -82,8 +85,8 @@ def test_every_package_is_listed() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("dsgen.pipeline.workflow", ["ray", "vllm", "datasets", "torch", "httpx", "math_verify"]),
-        ("dsgen.pipeline.preview", ["ray", "vllm", "datasets", "torch", "httpx", "math_verify"]),
+        ("dsgen.pipeline.workflow", ["ray", "vllm", "datasets", "torch", "aiohttp", "httpx", "math_verify"]),
+        ("dsgen.pipeline.preview", ["ray", "vllm", "datasets", "torch", "aiohttp", "httpx", "math_verify"]),
         ("dsgen.pipeline.engine.work", ["ray", "vllm", "datasets", "torch", "math_verify"]),
         ("dsgen.pipeline.engine.run", ["ray", "vllm", "datasets", "torch", "math_verify"]),
     ],
