@@ -19,6 +19,8 @@ ALLOWED = {
     "dsgen.validators": {CORE},
     "dsgen.seeds": {CORE, "dsgen.seeds"},
     "dsgen.pipeline.teachers": {CORE, "dsgen.pipeline.teachers"},
+    # What trains the tiny teacher is a program of its own; a run loads its checkpoint only.
+    "dsgen.pipeline.teachers.tiny": {CORE, "dsgen.pipeline.teachers", "dsgen.seeds.catalog"},
     "dsgen.pipeline.dataset": {CORE, "dsgen.pipeline.dataset"},
     "dsgen.pipeline.workflow": {
         CORE,
