@@ -6,7 +6,7 @@ from typing import Any
 
 from dsgen.pipeline.core.candidate import Candidate, Status
 from dsgen.pipeline.core.keys import Key
-from dsgen.pipeline.core.operator import NotApplicable
+from dsgen.pipeline.core.operator import Consultant, NotApplicable
 from dsgen.pipeline.teachers.derivation import render
 from dsgen.pipeline.workflow import Workflow
 
@@ -27,7 +27,8 @@ def preview_rows(workflow: Workflow, rows: int) -> list[dict[str, Any]]:
             continue
         text = render(problem)
         candidate = Candidate(problem, text or "", "derivation", exact=text is not None)
-        verdicts = {v.kind: v.validate_candidate(candidate) for v in workflow.validators if v.applies(candidate)}
+        validators = [v for v in workflow.validators if not isinstance(v, Consultant) and v.applies(candidate)]
+        verdicts = {v.kind: v.validate_candidate(candidate) for v in validators}
         against = [(kind, v.reason) for kind, v in verdicts.items() if v.status is not Status.PASS] if text else []
         shown.append(
             {

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from dsgen.pipeline.core.candidate import Candidate, Status
 from dsgen.pipeline.core.errors import DatasetError
 from dsgen.pipeline.core.keys import Key
-from dsgen.pipeline.core.operator import Mutator, NotApplicable
+from dsgen.pipeline.core.operator import Consultant, Mutator, NotApplicable
 from dsgen.pipeline.core.problem import Lineage, Problem
 from dsgen.pipeline.core.source import SeedSet
 from dsgen.pipeline.dataset.read import manifest_of
@@ -116,7 +116,8 @@ class _Prover:
             return WRONG, "solution"
         candidate = Candidate(problem, row["solution"], row["teacher"], row["reasoning"], exact=exact)
         for validator in self.validators:
-            if validator.required and validator.applies(candidate):
+            # What a model said was said once; it proves nothing, and asking again would prove no more.
+            if validator.required and not isinstance(validator, Consultant) and validator.applies(candidate):
                 verdict = validator.validate_candidate(candidate)
                 if verdict.status is not Status.PASS:
                     return WRONG, f"{validator.kind}:{verdict.reason}"

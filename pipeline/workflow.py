@@ -44,8 +44,8 @@ class Engine(BaseModel):
     max_error_rate: float = Field(
         default=0.5, ge=0, le=1, description="share of quarantined samples, of at least 200, that ends a run"
     )
-    open_rows: int | None = Field(default=None, ge=1, description="rows in open buckets; 32 a teacher's slot if absent")
-    open_bytes: int = Field(default=512 * 1024**2, ge=1024**2, description="bytes of prompts and replies held at a time")
+    open_rows: int | None = Field(default=None, ge=1, description="rows in open buckets; 64 a slot if absent")
+    open_bytes: int = Field(default=512 * 1024**2, ge=1024**2, description="bytes of prompts and replies held at once")
     redis: str | None = Field(
         default=None,
         pattern=r"^(rediss?|unix)://[^@]*$",
@@ -83,7 +83,7 @@ class Workflow(BaseModel):
     def _teachers_fit_together(self) -> Workflow:
         if not self.teachers:
             return self
-        if "teacher" in self.model_fields_set:
+        if self.teacher != AutoConfig():
             raise ValueError("name either one `teacher` or several `teachers`, not both")
         names = [name_of(t) for t in self.teachers]
         for index, name in enumerate(names):
@@ -93,7 +93,7 @@ class Workflow(BaseModel):
         if len({t.n for t in self.teachers}) > 1:
             raise ValueError("all `teachers` must give the same number of samples: set the same `n`")
         if all(t.families or t.steps for t in self.teachers):
-            raise ValueError("some rows would have no teacher: one of `teachers` must set neither `families` nor `steps`")
+            raise ValueError("some rows would have no teacher: one of `teachers` must set no `families` and no `steps`")
         return self
 
     @property

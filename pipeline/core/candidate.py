@@ -105,8 +105,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question that an operator puts to a model. The operator stays pure: it yields the question and is resumed with
-    the reply, which is journaled."""
+    """A question that an operator puts to a model.
+
+    The operator stays pure: it yields the question and is resumed with the reply, which is journaled.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=1024)

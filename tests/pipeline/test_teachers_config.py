@@ -15,6 +15,7 @@ from dsgen.pipeline.teachers.config import (
     AutoConfig,
     DerivationConfig,
     OpenAIConfig,
+    PythonConfig,
     TeacherConfig,
     VLLMConfig,
     build,
@@ -125,10 +126,28 @@ def test_build() -> None:
     assert isinstance(endpoint, Teacher)
     assert (endpoint.name, endpoint.model, endpoint.revision, endpoint.slots) == ("openai:m", "m", "r", 3)
     assert build(DerivationConfig()).slots == 0
-    with pytest.raises(TeacherError, match=r"later one brings it.*`vllm serve q`.*`kind: openai`"):
-        build(VLLMConfig(model="q"))
+    own = build(PythonConfig(target="stand_in:StandIn", model="seeded", slots=7))
+    assert isinstance(own, Teacher)
+    assert (own.name, own.slots) == ("python:seeded", 7)
+    with pytest.raises(TeacherError, match=r"no_such_module:Class cannot be imported .* where the engines run"):
+        build(PythonConfig(target="no_such_module:Class", model="m"))
     with pytest.raises(TeacherError, match="resolve_auto"):
         build(AutoConfig())
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        pytest.param({"thinking_budget": 5}, "needs a reasoning_parser", id="budget without parser"),
+        pytest.param({"environment": {"HF_TOKEN": "x"}}, "secrets do not belong", id="secret"),
+        pytest.param({"engine_args": {"max_num_seqs": 4}}, "max_num_seqs .here: max_num_seqs", id="twice"),
+        pytest.param({"engine_args": {"trust_remote_code": True}}, "trust_remote_code cannot be set", id="never"),
+        pytest.param({"engines": 2, "expert_parallel": True}, "nothing to spread", id="experts over one rank"),
+    ],
+)
+def test_engines_that_cannot_be(fields: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        VLLMConfig(model="m", **fields)
 
 
 def test_configs_load_without_the_heavy_libraries() -> None:
