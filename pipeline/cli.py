@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -64,6 +64,9 @@ Executor = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="CPU workers; all cores when absent")]
 Address = Annotated[str | None, typer.Option(help="address of a Ray cluster, such as `auto`")]
+LogJson = Annotated[
+    str | None, typer.Option("--log-json", help="a file for progress as JSON lines; - for standard output")
+]
 MaxErrorRate = Annotated[
     float | None, typer.Option(min=0, max=1, help="share of quarantined samples that ends the run, of at least 200")
 ]
@@ -79,6 +82,7 @@ def run(
     workers: Workers = None,
     address: Address = None,
     max_error_rate: MaxErrorRate = None,
+    log_json: LogJson = None,
 ) -> None:
     """Carry out a workflow, or go on with it.
 
@@ -88,7 +92,7 @@ def run(
         from dsgen.pipeline.workflow import load  # noqa: PLC0415
 
         given = {"executor": executor, "workers": workers, "address": address, "max_error_rate": max_error_rate}
-        _carry_out(load(workflow), out_dir, given)
+        _carry_out(load(workflow), out_dir, given, log_json)
 
 
 @app.command()
@@ -98,6 +102,7 @@ def retry_quarantine(
     workers: Workers = None,
     address: Address = None,
     max_error_rate: MaxErrorRate = None,
+    log_json: LogJson = None,
 ) -> None:
     """Make quarantined rows again.
 
@@ -107,23 +112,37 @@ def retry_quarantine(
         from dsgen.pipeline.engine.run import resumable  # noqa: PLC0415
 
         given = {"executor": executor, "workers": workers, "address": address, "max_error_rate": max_error_rate}
-        _carry_out(resumable(dataset), dataset, given, retry_quarantine=True)
+        _carry_out(resumable(dataset), dataset, given, log_json, retry_quarantine=True)
 
 
-def _carry_out(workflow: Any, out_dir: str, given: dict[str, Any], *, retry_quarantine: bool = False) -> None:
+def _carry_out(
+    workflow: Any, out_dir: str, given: dict[str, Any], log_json: str | None, *, retry_quarantine: bool = False
+) -> None:
     from dsgen.pipeline.engine.run import run as carry_out  # noqa: PLC0415
+    from dsgen.pipeline.json_log import JsonLog  # noqa: PLC0415
+    from dsgen.pipeline.metrics import Metrics  # noqa: PLC0415
     from dsgen.pipeline.progress import Reporter  # noqa: PLC0415
     from dsgen.pipeline.summary import summary  # noqa: PLC0415
 
     # A cluster's way of asking to stop; handled like Ctrl-C, so that the workers are ended too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = workflow.engine.model_copy(update={k: v for k, v in given.items() if v is not None})
-    with Reporter(err) as reporter:
-        manifest = carry_out(
-            workflow.model_copy(update={"engine": engine}), out_dir, reporter, retry_quarantine=retry_quarantine
-        )
+    facts = {"name": workflow.name, "out": out_dir, "executor": engine.executor}
+    with ExitStack() as stack:
+        log = stack.enter_context(JsonLog.opened(log_json, facts, warn=_warn)) if log_json else None
+        metrics = Metrics() if engine.executor == "ray" else None
+        with Reporter(err, log=log, metrics=metrics) as reporter:
+            manifest = carry_out(
+                workflow.model_copy(update={"engine": engine}), out_dir, reporter, retry_quarantine=retry_quarantine
+            )
+            reporter.finish(manifest)
+    told = err if log_json == "-" else out
     for line in summary(manifest, out_dir):
-        out.print(clean(line), markup=False)
+        told.print(line, markup=False)
+
+
+def _warn(text: str) -> None:
+    err.print(clean(text), markup=False)
 
 
 @app.command()
@@ -139,6 +158,48 @@ def validate(workflow: WorkflowFile) -> None:
         plan = loaded.plan()
         seeds = ", ".join(f"{s.kind}: {len(o):,}" for s, o in zip(loaded.sources, plan.sources, strict=True))
         out.print(f"{workflow} is valid: seeds {seeds}; at most {len(plan):,} problems", markup=False)
+
+
+@app.command()
+def plan(
+    workflow: WorkflowFile,
+    pilot: Annotated[int, typer.Option(min=0, help="random units to carry out for the forecast; 0 for none")] = 200,
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs to size a teacher for, such as 8xH100 or 2x8xH100 (nodes x GPUs)")
+    ] = None,
+    gpu_memory: Annotated[float | None, typer.Option(help="GB of a GPU that is not known by name")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="a model's folder or config.json; the teacher's when absent")
+    ] = None,
+    output_tokens: Annotated[int, typer.Option(min=1, help="mean tokens of a sample, for the sizing")] = 4000,
+    executor: Executor = None,
+    workers: Workers = None,
+    address: Address = None,
+) -> None:
+    """Forecast a run before it costs anything.
+
+    With --gpus: how to lay a teacher out on them, with the arithmetic. Then a small pilot run, from which tokens,
+    hours and accepted rows are estimated with intervals.
+    """
+    with boundary():
+        from dsgen.pipeline.workflow import load  # noqa: PLC0415
+
+        loaded = load(workflow)
+        if gpus:
+            from dsgen.pipeline.layout import layouts  # noqa: PLC0415
+
+            for line in layouts(loaded, gpus, gpu_memory, model, output_tokens):
+                out.print(clean(line), markup=False)
+        if pilot:
+            from dsgen.pipeline.forecast import forecast, lines  # noqa: PLC0415
+            from dsgen.pipeline.progress import Reporter  # noqa: PLC0415
+
+            given = {"executor": executor, "workers": workers, "address": address}
+            engine = loaded.engine.model_copy(update={k: v for k, v in given.items() if v is not None})
+            with Reporter(err) as reporter:
+                made = forecast(loaded.model_copy(update={"engine": engine}), pilot, reporter)
+            for line in lines(made):
+                out.print(clean(line), markup=False)
 
 
 @app.command()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from dsgen.pipeline.core.keys import digest
+from dsgen.pipeline.dataset.card_teachers import teachers
+from dsgen.pipeline.dataset.markdown import digits, escaped, grid, of, plain, span
 from dsgen.pipeline.dataset.pattern_rules import COVERED_ROWS, COVERED_TEMPLATES, coverage, families, patterns
 from dsgen.pipeline.dataset.schema import BUCKETS
 
@@ -20,8 +22,6 @@ LICENCES: Mapping[str, str] = {
 """What is known of the licences of sources, by kind."""
 
 _CONFIG_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&$!])")
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _ACCEPTED = "data/**/*.parquet"
 
 
@@ -41,6 +41,7 @@ def card(manifest: Mapping[str, Any]) -> str:
         _counts(manifest),
         _tables(manifest),
         _trust(manifest),
+        teachers(manifest),
         _rejected(manifest),
         _patterns(manifest),
         _funnel(manifest),
@@ -62,17 +63,17 @@ def configs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     ``datasets`` keeps what it has read by the text of these configs alone. The default's description holds a digest of
     the files, so that a folder with new rows is read again.
     """
-    tables = _of(manifest, "tables")
+    tables = of(manifest, "tables")
     paths = [(str(f.get("path")), str(f.get("sha256"))) for f in manifest.get("files") or []]
     held = digest(*[part for path in sorted(paths) for part in path], size=8).hex()
     made = [_config("default", _ACCEPTED, default=True, description=f"All accepted rows; files {held}.")]
-    lengths = _of(tables, "length_bucket")
+    lengths = of(tables, "length_bucket")
     made += [_config(f"length_{name}", f"data/{name}/*.parquet") for name, _ in BUCKETS if lengths.get(name)]
     for column in ("form", "tier"):
-        for value, rows in sorted(_of(tables, column).items()):
+        for value, rows in sorted(of(tables, column).items()):
             if rows and _CONFIG_NAME.fullmatch(value):
                 made.append(_config(f"{column}_{value}", _ACCEPTED, filters=[[column, "==", value]]))
-    if _of(manifest, "counts").get("rejected"):
+    if of(manifest, "counts").get("rejected"):
         made.append(_config("rejected", "rejected/*.parquet"))
     return made
 
@@ -82,10 +83,10 @@ def _config(name: str, path: str, **more: Any) -> dict[str, Any]:
 
 
 def _front(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    accepted = int(_of(manifest, "counts").get("accepted", 0))
+    accepted = int(of(manifest, "counts").get("accepted", 0))
     sizes = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")]
     return {
-        "pretty_name": _plain(manifest.get("name", "")) or "dsgen dataset",
+        "pretty_name": plain(manifest.get("name", "")) or "dsgen dataset",
         "language": ["en"],
         "task_categories": ["question-answering", "text-generation"],
         "tags": ["reasoning", "synthetic", "verified", "dsgen"],
@@ -95,11 +96,11 @@ def _front(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _opening(manifest: Mapping[str, Any]) -> str:
-    counts = _of(manifest, "counts")
+    counts = of(manifest, "counts")
     return (
-        f"# {_text(manifest.get('name', '')) or 'dsgen dataset'}\n\n"
-        f"{_number(counts.get('accepted', 0))} reasoning problems with worked solutions and checked answers, made by "
-        f"dsgen {_text(manifest.get('dsgen_version', ''))}. Every row carries how it was made (`lineage`), why its "
+        f"# {escaped(manifest.get('name', '')) or 'dsgen dataset'}\n\n"
+        f"{digits(counts.get('accepted', 0))} reasoning problems with worked solutions and checked answers, made by "
+        f"dsgen {escaped(manifest.get('dsgen_version', ''))}. Every row carries how it was made (`lineage`), why its "
         "answer is right (`derivation`) and what each validator said (`verdicts`).\n\n"
         "`dsgen verify FOLDER` makes the rows again from their lineage and compares."
     )
@@ -123,17 +124,17 @@ def _loading(manifest: Mapping[str, Any]) -> str:
 
 
 def _counts(manifest: Mapping[str, Any]) -> str:
-    counts = _of(manifest, "counts")
+    counts = of(manifest, "counts")
     ends = ("accepted", "rejected", "quarantined", "duplicate")
     planned = counts.get("planned", 0)
     total = sum(counts.get(end, 0) for end in ends)
-    adds = "They add up" if total == planned else f"They do not add up: {_number(total)} are accounted for"
+    adds = "They add up" if total == planned else f"They do not add up: {digits(total)} are accounted for"
     text = f"## Counts\n\nEvery planned sample ends in exactly one of four. {adds}.\n\n"
-    text += _table(("status", "samples"), [*((e, counts.get(e, 0)) for e in ends), ("**planned**", planned)], raw=True)
-    missing = _of(manifest, "not_applicable")
+    text += grid(("status", "samples"), [*((e, counts.get(e, 0)) for e in ends), ("**planned**", planned)], raw=True)
+    missing = of(manifest, "not_applicable")
     if missing:
         text += "\n\nPlaces in the plan for which a mutator had no child; they are not samples.\n\n"
-        text += _table(("reason", "units"), missing.items())
+        text += grid(("reason", "units"), missing.items())
     return text
 
 
@@ -147,33 +148,33 @@ def _tables(manifest: Mapping[str, Any]) -> str:
         "length_bucket": "length bucket",
         "answer_type": "answer type",
     }
-    tables = _of(manifest, "tables")
-    bounds = ", ".join(f"{name} ≤ {_number(bound)}" for name, bound in BUCKETS)
+    tables = of(manifest, "tables")
+    bounds = ", ".join(f"{name} ≤ {digits(bound)}" for name, bound in BUCKETS)
     text = (
         "## Accepted rows\n\nLength buckets are upper bounds on the tokens of statement and solution: " + bounds + "."
     )
     for key, title in titles.items():
-        table = dict(_of(tables, key))
+        table = dict(of(tables, key))
         if key == "length_bucket":
             table = {name: table[name] for name, _ in BUCKETS if name in table}
         if table:
-            text += "\n\n" + _table((title, "rows"), table.items())
+            text += "\n\n" + grid((title, "rows"), table.items())
     return text
 
 
 def _trust(manifest: Mapping[str, Any]) -> str:
-    teacher = _of(manifest, "teacher")
+    teacher = of(manifest, "teacher")
     name = str(teacher.get("name", "unknown"))
-    why = f" Why this teacher: {_text(teacher['why'])}." if teacher.get("why") else ""
+    why = f" Why this teacher: {escaped(teacher['why'])}." if teacher.get("why") else ""
     wrote = (
         "Solutions are rendered from exact derivations. No model wrote or rewrote them."
         if name == "derivation"
         else "Solutions are this teacher's own text, accepted by the validators below."
     )
     stamps = manifest.get("validators") or []
-    judged = "\n".join(f"* {_code(stamp)}" for stamp in stamps) or "No validator is recorded."
+    judged = "\n".join(f"* {span(stamp)}" for stamp in stamps) or "No validator is recorded."
     return (
-        f"## Trust\n\n**Teacher: {_text(name)}.** {wrote}{why}\n\nValidators:\n\n{judged}\n\n"
+        f"## Trust\n\n**Teacher: {escaped(name)}.** {wrote}{why}\n\nValidators:\n\n{judged}\n\n"
         "Tiers say why an answer may be believed: `exact` (an executed program over exact types that agrees with an "
         "independent second solver), `certified` (a witness or an exhausted domain, checked again), `lifted` (a text "
         "source's own annotated derivation, executed again), `agreed` (no program: the source's or the teachers' "
@@ -184,17 +185,15 @@ def _trust(manifest: Mapping[str, Any]) -> str:
 
 
 def _rejected(manifest: Mapping[str, Any]) -> str:
-    reasons = _of(manifest, "reasons")
+    reasons = of(manifest, "reasons")
     if not reasons:
         return ""
     rows = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    return "## Not accepted, by reason\n\nRejected rows are kept as negatives.\n\n" + _table(
-        ("reason", "samples"), rows
-    )
+    return "## Not accepted, by reason\n\nRejected rows are kept as negatives.\n\n" + grid(("reason", "samples"), rows)
 
 
 def _patterns(manifest: Mapping[str, Any]) -> str:
-    counts = {name: (int(rows), int(templates)) for name, (rows, templates) in _of(manifest, "patterns").items()}
+    counts = {name: (int(rows), int(templates)) for name, (rows, templates) in of(manifest, "patterns").items()}
     known = [p for p in patterns() if p.id in counts]
     covered, defined = coverage({p.id: counts[p.id] for p in known})
     titles = families()
@@ -204,7 +203,7 @@ def _patterns(manifest: Mapping[str, Any]) -> str:
         f"rows from at least {COVERED_TEMPLATES} templates. {len(known)} occur. A pattern is assigned only if its rule "
         "matches what the answer depends on and the checks that suffice for it passed; `pattern_evidence` names both."
     )
-    return f"{text}\n\n{_table(('pattern', 'family', 'rows', 'templates', 'covered'), rows)}" if rows else text
+    return f"{text}\n\n{grid(('pattern', 'family', 'rows', 'templates', 'covered'), rows)}" if rows else text
 
 
 def covers(counts: tuple[int, int]) -> bool:
@@ -214,7 +213,7 @@ def covers(counts: tuple[int, int]) -> bool:
 
 def _funnel(manifest: Mapping[str, Any]) -> str:
     rows = []
-    for source, stages in _of(manifest, "funnel").items():
+    for source, stages in of(manifest, "funnel").items():
         for stage, value in stages.items() if isinstance(stages, Mapping) else [("", stages)]:
             inner = value.items() if isinstance(value, Mapping) else [("", value)]
             rows += [(source, f"{stage} {name}".strip(), number) for name, number in inner]
@@ -222,12 +221,12 @@ def _funnel(manifest: Mapping[str, Any]) -> str:
         return ""
     return (
         "## Lifting\n\nHow many records of a text source came at least as far as each stage on the way to a "
-        "derivation.\n\n" + _table(("source", "stage", "records"), rows)
+        "derivation.\n\n" + grid(("source", "stage", "records"), rows)
     )
 
 
 def _origin(manifest: Mapping[str, Any]) -> str:
-    tokenizer = _of(manifest, "tokenizer")
+    tokenizer = of(manifest, "tokenizer")
     files: Sequence[Mapping[str, Any]] = manifest.get("files") or []
     rows = [
         ("dsgen version", manifest.get("dsgen_version")),
@@ -235,17 +234,10 @@ def _origin(manifest: Mapping[str, Any]) -> str:
         ("identity", manifest.get("identity")),
         ("tokenizer", tokenizer.get("name")),
         ("tokenizer SHA-256", tokenizer.get("sha256")),
-        ("files", f"{len(files)} ({_number(sum(f.get('bytes', 0) for f in files))} bytes)"),
+        ("files", f"{len(files)} ({digits(sum(f.get('bytes', 0) for f in files))} bytes)"),
     ]
-    known = [
-        (
-            name,
-            _code(value),
-        )
-        for name, value in rows
-        if value is not None
-    ]
-    text = "## Provenance\n\n" + _table(("", ""), known, raw=True)
+    known = [(name, span(value)) for name, value in rows if value is not None]
+    text = "## Provenance\n\n" + grid(("", ""), known, raw=True)
     text += "\n\n`manifest.json` lists every file with its rows, size and SHA-256."
     workflow = manifest.get("workflow")
     if workflow:
@@ -256,43 +248,9 @@ def _origin(manifest: Mapping[str, Any]) -> str:
 
 
 def _licences(manifest: Mapping[str, Any]) -> str:
-    sources = [str(source) for source in _of(_of(manifest, "tables"), "source")]
+    sources = [str(source) for source in of(of(manifest, "tables"), "source")]
     lines = [
-        f"* {LICENCES[s] if s in LICENCES else f'{_text(s)}: the terms of its publisher, which dsgen does not know.'}"
+        f"* {LICENCES[s] if s in LICENCES else f'{escaped(s)}: the terms of its publisher, which dsgen does not know.'}"
         for s in sources
     ]
     return "## Licences of the sources\n\n" + "\n".join(lines) if lines else ""
-
-
-def _of(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]], *, raw: bool = False) -> str:
-    """A table; its cells are escaped unless they are ``raw`` markdown."""
-    lines = [head, tuple("---:" if i and len(head) == 2 else "---" for i in range(len(head)))]
-    lines += [tuple(_number(c) if isinstance(c, int) else str(c) if raw else _text(c) for c in row) for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
-
-
-def _plain(value: Any) -> str:
-    """One line without control characters."""
-    return _BLANK.sub(" ", str(value)).strip()
-
-
-def _text(value: Any) -> str:
-    """Text from a workflow or a record, so that markdown shows it as it is."""
-    return _SPECIAL.sub(r"\\\1", _plain(value))
-
-
-def _code(value: Any) -> str:
-    """A code span, whatever the text holds; bars are escaped for tables."""
-    text = _plain(value).replace("|", "\\|")
-    fence = "`" * (1 + max(map(len, re.findall(r"`+", text)), default=0))
-    pad = " " if "`" in text else ""
-    return f"{fence}{pad}{text}{pad}{fence}"

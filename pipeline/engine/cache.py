@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 
 from dsgen.pipeline.core.candidate import Completion, Reply, Request
-from dsgen.pipeline.engine.journal import Journal, Record
+from dsgen.pipeline.engine.journal import Journal
+from dsgen.pipeline.engine.records import Record
 from dsgen.pipeline.engine.redis_tier import RedisTier
 
 MEMORY_BYTES = 64 << 20
@@ -145,14 +146,14 @@ class ReplyCache:
 
 def serves(record: Record, limit: int) -> bool:
     """Whether a kept record answers a request with this ``max_tokens``."""
-    made = record["limit"]
+    made: int = record["limit"]
     if made == limit:
         return True
     if _cut(record):
         return False
     if made < limit:
         return True
-    tokens = [c["completion_tokens"] for c in record["completions"]]
+    tokens: list[int] = [c["completion_tokens"] for c in record["completions"]]
     if record.get("exact", len(tokens) == 1):
         # An engine that counts nothing reports zeros.
         return all(0 < t <= limit for t in tokens)

@@ -24,7 +24,7 @@ from dsgen.pipeline.engine.lease import Lease
 from dsgen.pipeline.engine.store import SWAP_LOCK, Missing, Notice, Store, open_store
 
 _INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
-_OURS = {leases.LOCK, leases.PATH, SWAP_LOCK}
+_OURS = (leases.LOCK, leases.PATH, SWAP_LOCK, ".dsgen-")
 _CONNECTIONS = 16
 _T = TypeVar("_T")
 
@@ -67,7 +67,7 @@ class Folder:
         folder.lease.acquire()
         try:
             if not store.conditional:
-                notice(f"{store.url}: no exclusive writes here; the lease alone keeps a second driver away")
+                notice(f"{store.url}: no conditional writes here; the lease alone keeps a second driver away")
             if not folder._claimed(identity):
                 store.create("run.json", orjson.dumps(identity, option=_INDENTED))
             store.clean()
@@ -80,7 +80,7 @@ class Folder:
         try:
             known = orjson.loads(self.store.read("run.json"))
         except Missing:
-            foreign = sorted({path.partition("/")[0] for path, _ in self.store.list("")} - _OURS)
+            foreign = sorted({path.partition("/")[0] for path, _ in self.store.list("") if not path.startswith(_OURS)})
             if foreign:
                 raise DatasetError(
                     f"{self.url} is not empty and not a dataset of dsgen (it holds {', '.join(foreign[:3])}); "

@@ -27,7 +27,8 @@ _CLOSE_LIMIT_S = 30.0
 
 def slots_of(config: EngineConfig) -> int:
     """Rows that one engine of a config works on at the same time."""
-    return config.max_num_seqs if isinstance(config, VLLMConfig) else config.slots
+    # vLLM counts sequences by data-parallel rank.
+    return config.max_num_seqs * config.data_parallel if isinstance(config, VLLMConfig) else config.slots
 
 
 class ProcessEngine:
@@ -79,6 +80,9 @@ class ProcessEngine:
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr.fileno(),
                 env=environment,
+                # An engine starts processes of its own. As one group they can be ended together, and an interrupt
+                # from the terminal reaches none of them: the driver decides what it means.
+                start_new_session=True,
             )
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._reading = asyncio.create_task(self._read(reader))
@@ -103,7 +107,7 @@ class ProcessEngine:
         return report
 
     async def close(self) -> None:
-        if self._writer is not None and self.process is not None and self.process.poll() is None:
+        if self._writer is not None and self.process is not None and self.process.returncode is None:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_CLOSE_LIMIT_S):
                     await self._call("close", None)
@@ -138,6 +142,7 @@ class ProcessEngine:
             pass
         assert self.process is not None
         code = await asyncio.to_thread(self.process.wait)
+        _kill_group(self.process.pid)  # what an engine leaves would keep its GPUs
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         for future in self._waiting.values():
             if not future.done():
@@ -146,14 +151,20 @@ class ProcessEngine:
             self._writer.close()
 
     async def _end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
+        # Not looked at yet: its number is still its own.
+        if self.process is not None and self.process.returncode is None:
+            _kill_group(self.process.pid)
         if self._reading is not None:
             await asyncio.gather(self._reading, return_exceptions=True)
             self._reading = None
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 async def _send(writer: asyncio.StreamWriter, data: Any) -> None:

@@ -15,6 +15,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +30,7 @@ from dsgen.pipeline.engine.store import LocalStore, Missing, Notice, Store, make
 PATH = "lease.json"
 LOCK = ".lock"
 TTL_S = 30.0
+SETTLE_S = 2.0
 
 
 class LeaseLost(DatasetError):
@@ -88,23 +90,14 @@ class Lease:
         """
         self._lock_folder()
         try:
-            while True:
-                content, version = self._read()
-                if content is None or version is None:
-                    state = self._state(epoch=1)
-                    if self.store.create(PATH, state) or self._is(state):
-                        break
-                    continue
-                if content.get("owner") is not None:
-                    version = self._outlived(content, version)
-                self.epoch = int(content["epoch"])
-                state = self._state(epoch=self.epoch + 1)
-                if self.store.swap(PATH, state, version) or self._is(state):
-                    break
+            self.epoch = self._take()
+            if not self.store.conditional:
+                # Two that came at the same moment may both have written; the one that wrote last is the owner.
+                self.sleep(SETTLE_S)
+                self.check()
         except BaseException:
             self._unlock_folder()
             raise
-        self.epoch = int(orjson.loads(state)["epoch"])
         return self.epoch
 
     def renew(self) -> None:
@@ -127,17 +120,22 @@ class Lease:
             DatasetError: the store was out of reach for longer than the time-to-live.
         """
         last = self.clock()
-        while True:
-            await asyncio.sleep(self.ttl / 3)
-            try:
-                await asyncio.to_thread(self.renew)
-            except LeaseLost:
-                raise
-            except DatasetError:
-                if self.clock() - last > self.ttl:
+        # A thread of its own: those of asyncio may all be waiting for workers, and the beat must not.
+        thread = ThreadPoolExecutor(1, thread_name_prefix="lease")
+        try:
+            while True:
+                await asyncio.sleep(self.ttl / 3)
+                try:
+                    await asyncio.get_running_loop().run_in_executor(thread, self.renew)
+                except LeaseLost:
                     raise
-            else:
-                last = self.clock()
+                except DatasetError:
+                    if self.clock() - last > self.ttl:
+                        raise
+                else:
+                    last = self.clock()
+        finally:
+            thread.shutdown(wait=False)
 
     def check(self) -> None:
         """Make sure, before a commit, that the lease is still this driver's.
@@ -164,6 +162,22 @@ class Lease:
                         break
         finally:
             self._unlock_folder()
+
+    def _take(self) -> int:
+        while True:
+            content, version = self._read()
+            if content is None or version is None:
+                epoch = 1
+                state = self._state(epoch)
+                if self.store.create(PATH, state) or self._is(state):
+                    return epoch
+                continue
+            if content.get("owner") is not None:
+                version = self._outlived(content, version)
+            epoch = int(content["epoch"]) + 1
+            state = self._state(epoch)
+            if self.store.swap(PATH, state, version) or self._is(state):
+                return epoch
 
     def _outlived(self, content: dict[str, Any], version: str) -> str:
         """The version that a dead owner left; waits where only time can tell.

@@ -23,7 +23,8 @@ _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _REFUSED = {"PreconditionFailed", "412"}
 _BUSY = {"ConditionalRequestConflict", "OperationAborted", "409"}
 _BUSY_TRIES = 5
-# For stores that cannot compare: threads of one process at least do not come between.
+_PROBE = ".dsgen-probe-"
+# For stores that cannot compare: threads of one process at least do not come between, which is all of memory.
 _GUARD = threading.Lock()
 
 
@@ -46,26 +47,29 @@ def connect(scheme: str, rest: str) -> ObjectStore:
     package = _PACKAGES.get(scheme)
     try:
         fsspec = importlib.import_module("fsspec")
-        fs = fsspec.filesystem(scheme, use_listings_cache=False)
+        # With more than one connection for an object s3fs asks for its size first.
+        options = {"max_concurrency": 1} if package == "s3fs" else {}
+        fs = fsspec.filesystem(scheme, use_listings_cache=False, **options)
     except ValueError as error:
         raise DatasetError(f"{url}: {error}; give a folder, or a URL such as s3://bucket/prefix") from error
     except ImportError as error:
         wanted = "'dsgen[s3]'" if package == "s3fs" else package or "fsspec"
         raise DatasetError(f"{url}: {error}; pip install {wanted}") from error
-    return S3Store(fs, root, url) if package == "s3fs" else ObjectStore(fs, root, url)
+    return S3Store(fs, root, url) if package == "s3fs" else ObjectStore(fs, root, url, conditional=scheme == "memory")
 
 
 class ObjectStore:
     """Any file system of fsspec. One that cannot create exclusively is looked at first and written then."""
 
-    def __init__(self, fs: Any, root: str, url: str) -> None:
+    def __init__(self, fs: Any, root: str, url: str, *, conditional: bool = False) -> None:
         self.fs = fs
         self.root = root
         self.url = url
+        self._conditional = conditional
 
     @property
     def conditional(self) -> bool:
-        return False
+        return self._conditional
 
     def read(self, path: str) -> bytes:
         with self._telling(path):
@@ -109,12 +113,17 @@ class ObjectStore:
             pass
 
     def list(self, prefix: str) -> list[tuple[str, int]]:
-        folder = prefix.rpartition("/")[0]
+        folder, _, name = prefix.rpartition("/")
         with self._telling(prefix):
-            found = self.fs.find(self._at(folder) if folder else self.root, detail=True)
+            found = self._find(self._at(folder) if folder else self.root, name)
         start = len(self.fs._strip_protocol(self.root)) + 1
         paths = [(str(name)[start:], int(info["size"] or 0)) for name, info in found.items()]
         return sorted((path, size) for path, size in paths if path.startswith(prefix))
+
+    def _find(self, folder: str, name: str) -> dict[str, Any]:
+        """What is below a folder, or of that only what begins with the name."""
+        found: dict[str, Any] = self.fs.find(folder, detail=True)
+        return found
 
     def size(self, path: str) -> int | None:
         try:
@@ -166,20 +175,23 @@ class S3Store(ObjectStore):
     @cached_property
     def _heeds(self) -> tuple[bool, bool]:
         """Whether the server heeds If-None-Match and If-Match when it is written to: tried with a small object."""
-        probe = f".dsgen-probe-{uuid4().hex}"
+        probe = f"{_PROBE}{uuid4().hex}"
+        self._put(probe, b"1")
+
+        def refuses(**condition: str) -> bool:
+            try:
+                return not self._put(probe, b"2", **condition)
+            except NotImplementedError:
+                return False
+
         try:
-            created = self._put(probe, b"1", IfNoneMatch="*") and not self._put(probe, b"2", IfNoneMatch="*")
-            swapped = not self._put(probe, b"3", IfMatch='"00000000000000000000000000000000"')
-        except NotImplementedError:
-            return False, False
+            return refuses(IfNoneMatch="*"), refuses(IfMatch='"00000000000000000000000000000000"')
         finally:
             self.delete(probe)
-        return created, swapped
 
-    def read(self, path: str) -> bytes:
-        with self._telling(path):
-            # With more than one connection the size would be asked first.
-            return bytes(self.fs.cat_file(self._at(path), max_concurrency=1))
+    def clean(self) -> None:
+        for path, _ in self.list(_PROBE):
+            self.delete(path)
 
     def read_versioned(self, path: str) -> tuple[bytes, str]:
         with self._telling(path):
@@ -187,6 +199,10 @@ class S3Store(ObjectStore):
             # First the version: a content that is newer than it fails to be swapped, which is the safe side.
             version = str(self.fs.call_s3("head_object", Bucket=bucket, Key=key)["ETag"])
         return self.read(path), version
+
+    def _find(self, folder: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.fs.find(folder, detail=True, prefix=name)
+        return found
 
     def create(self, path: str, content: bytes) -> bool:
         if self._heeds[0]:

@@ -7,12 +7,15 @@ import contextlib
 import logging
 import os
 import re
+import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray
-from ray.exceptions import AuthenticationError, RayError, RayTaskError
+from ray.exceptions import ActorDiedError, AuthenticationError, RayError, RayTaskError
 
 from dsgen.pipeline.core.candidate import Reply, Request
 from dsgen.pipeline.core.errors import DsgenError, EngineLost, TeacherError, UserError
@@ -44,16 +47,18 @@ class RayExecutor:
         address = address or os.environ.get("RAY_ADDRESS")
         self._reaper = None if address else reaper.Reaper()
         try:
-            ray.init(
-                address=address or "local",
-                num_cpus=None if address else workers or os.cpu_count(),
-                include_dashboard=None if address else False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                object_store_memory=None if address else _STORE_BYTES,
-                namespace="dsgen",
-            )
-        except (ConnectionError, AuthenticationError) as error:
+            with _own_sigterm():
+                ray.init(
+                    # Left out, it would be any cluster that happens to run on this machine.
+                    address=address or "local",
+                    num_cpus=None if address else workers or os.cpu_count(),
+                    include_dashboard=None if address else False,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    object_store_memory=None if address else _STORE_BYTES,
+                    namespace="dsgen",
+                )
+        except (ConnectionError, AuthenticationError, ValueError) as error:
             if self._reaper is not None:
                 self._reaper.end()
             raise UserError(
@@ -65,7 +70,7 @@ class RayExecutor:
         self.workers = workers or max(1, int(resources.get("CPU", 1)))
         self._lanes = Lanes()
         self._alive = 0
-        self._died = 0
+        self._useless = ""
         self._attempts = 3
         self._data: dict[str, Any] = {}
         self._name = ""
@@ -90,7 +95,8 @@ class RayExecutor:
                 raise (error.cause if isinstance(error.cause, DsgenError) else error) from None
             except RayError as error:
                 self._alive -= 1
-                self._died += 1
+                # It may live on behind a broken connection, and would keep its CPU.
+                _end(actor)
                 self._spawn(self._bring_up())
                 # Nodes come and go; only a task that takes its actor along time after time is at fault.
                 if attempt >= self._attempts + self.workers:
@@ -108,12 +114,12 @@ class RayExecutor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        ray.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
         if self._reaper is not None:
             self._reaper.end()
 
     async def _take(self, urgent: bool) -> Any:
-        """An idle worker; gives up when there has been none at all for long."""
+        """An idle worker; gives up when none can be had, or there has been none at all for long."""
         taking = asyncio.ensure_future(self._lanes.take(urgent=urgent))
         since = time.monotonic()
         try:
@@ -121,6 +127,11 @@ class RayExecutor:
                 done, _ = await asyncio.wait({taking}, timeout=5.0)
                 if done:
                     return taking.result()
+                if self._useless and not self._alive:
+                    raise UserError(
+                        f"workers cannot be started on the cluster's nodes: {self._useless}. dsgen and what the "
+                        "workflow needs must be installed on every node, in the same versions"
+                    )
                 if self._alive:
                     since = time.monotonic()
                 elif time.monotonic() - since > _GONE_LIMIT_S:
@@ -135,12 +146,14 @@ class RayExecutor:
         """A fresh worker, lent out once it answers: one that waits for a CPU must not be given a task."""
         watcher = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_Watcher)
         while True:
-            actor = watcher.remote(self._data, self._name)
+            actor: Any = watcher.remote(self._data, self._name)
             try:
                 await actor.ready.remote()
-            except RayTaskError:
-                raise
-            except RayError:
+            except RayError as error:
+                if isinstance(error, ActorDiedError) and error.actor_init_failed:
+                    self._useless = _last_line(error)
+                    return
+                _end(actor)
                 await asyncio.sleep(1.0)
                 continue
             self._alive += 1
@@ -246,14 +259,18 @@ class RayEngine:
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, DsgenError) else RuntimeError(str(error))) from None
         except RayError as error:
+            if isinstance(error, ActorDiedError) and error.actor_init_failed:
+                raise TeacherError(
+                    f"teacher {self.name}: no engine can be started on the cluster's nodes: {_last_line(error)}. "
+                    "dsgen must be installed on every node, in the same version"
+                ) from None
             # Ids, addresses and times differ from run to run and would end up in rows.
             said = re.split(r"[.:\n]", str(error), maxsplit=1)[0]
             raise EngineLost(f"{self.name}: {said}") from None
 
     def _drop(self) -> None:
         if self.actor is not None:
-            with contextlib.suppress(RayError):
-                ray.kill(self.actor, no_restart=True)
+            _end(self.actor)
             self.actor = None
 
 
@@ -261,10 +278,13 @@ class _Engine:
     """The actor: the teacher itself, in a process on the node that has its GPUs."""
 
     def __init__(self, config: EngineConfig) -> None:
-        self.teacher = build(config)
+        self.config = config
 
     async def start(self) -> None:
         """Bring the engine up."""
+        # Processes that an engine has started outlive an actor that is killed, and keep the GPUs.
+        self.reaper = reaper.Reaper()
+        self.teacher = build(self.config)
         await self.teacher.start()
 
     async def complete(self, requests: list[Request]) -> Sequence[Reply]:
@@ -278,6 +298,30 @@ class _Engine:
     async def close(self) -> None:
         """Let the engine go."""
         await self.teacher.close()
+
+
+def _end(actor: Any) -> None:
+    with contextlib.suppress(RayError):
+        ray.kill(actor, no_restart=True)
+
+
+def _last_line(error: RayError) -> str:
+    """What a traceback ends with, without colours."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep this process's way of ending: Ray puts a handler of its own in place, which exits on the spot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 __all__ = ["RayEngine", "RayExecutor"]

@@ -155,12 +155,20 @@ class Pool:
         return len(self._waiting) + len(self._struck) + len(self._suspects)
 
     async def start(self) -> None:
-        """Bring all engines up; raises what an engine's own start raises."""
+        """Bring all engines up.
+
+        Raises:
+            TeacherError: what an engine's own start raised, or an engine died each time that it was started.
+        """
         clock = asyncio.get_running_loop().time
         self.seats = [Seat(e, clock) for e in self.engines]
-        await asyncio.gather(*[s.engine.start() for s in self.seats])
-        for seat in self.seats:
-            seat.up = True
+        starting = [asyncio.create_task(self._bring_up(s)) for s in self.seats]
+        try:
+            await asyncio.gather(*starting)
+        finally:
+            for task in starting:
+                task.cancel()
+            await asyncio.gather(*starting, return_exceptions=True)
 
     async def ask(self, request: Request, bucket: int = 0) -> Reply:
         """The reply to a request, whatever engine gives it.
@@ -211,6 +219,23 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*[e.close() for e in self.engines], return_exceptions=True)
+
+    async def _bring_up(self, seat: Seat) -> None:
+        """Start an engine; one that is lost while it starts, with its node perhaps, is started again."""
+        tries = 0
+        while True:
+            try:
+                await seat.engine.start()
+            except EngineLost as error:
+                tries += 1
+                if tries >= self.attempts:
+                    raise TeacherError(
+                        f"an engine died {tries} times while it started; the last time: {error}"
+                    ) from None
+                await asyncio.sleep(self.restart_pause_s * 2 ** (tries - 1))
+            else:
+                seat.up = True
+                return
 
     def _rank(self, row: _Row) -> tuple[int, float, float, int]:
         if row.request.purpose != "solve":

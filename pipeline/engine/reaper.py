@@ -1,7 +1,8 @@
 """A process that outlives a killed driver just long enough to end what the driver had started.
 
-Ray's raylet and store end with their driver, but its agents may stay for a minute or more. The reaper remembers the
-driver's descendants while the driver lives, and kills those that are left when it is gone.
+Ray's raylet and store end with their driver, but its agents may stay for a minute or more; an engine's host ends with
+its driver, but the processes that the engine has started do not. The reaper remembers the driver's descendants while
+the driver lives, and kills those that are left when it is gone, with the sessions that they lead.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ def watch(driver: int) -> None:
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             started = {(p.pid, p.create_time()): p for p in _descendants(process)} | started
             time.sleep(_LOOK_EVERY_S)
-    for (pid, _), left in started.items():
-        if pid != os.getpid():
-            with contextlib.suppress(psutil.NoSuchProcess):
+    # What a host has started since the last look is found by its session, for nobody remembers its parent any more.
+    leaders = {pid for pid, _ in started} - {os.getpid()}
+    for left in [*started.values(), *(p for p in psutil.process_iter() if _session(p) in leaders)]:
+        if left.pid != os.getpid():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 left.kill()
 
 
@@ -39,6 +42,13 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
             child.create_time()
             alive.append(child)
     return alive
+
+
+def _session(process: psutil.Process) -> int:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return 0
 
 
 class Reaper:

@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import struct
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,6 +60,8 @@ class RedisTier:
         self._bytes = 0
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
+        # A thread of its own: those of asyncio may all be waiting for workers.
+        self._packer = ThreadPoolExecutor(1, thread_name_prefix="redis")
         try:
             asynchronous = importlib.import_module("redis.asyncio")
             retry = importlib.import_module("redis.asyncio.retry").Retry(
@@ -107,6 +110,7 @@ class RedisTier:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         self._off()
+        self._packer.shutdown(wait=False)
         await asyncio.gather(self._client.aclose(), return_exceptions=True)
 
     async def _read(self) -> None:
@@ -120,9 +124,10 @@ class RedisTier:
                     future.set_result(own)
 
     async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting and self.on:
             group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
-            packed = await asyncio.to_thread(lambda group=group: [(key, _packed(value)) for key, value in group])
+            packed = await loop.run_in_executor(self._packer, lambda of: [(k, _packed(v)) for k, v in of], group)
             pipeline = self._client.pipeline(transaction=False)
             for key, value in packed:
                 pipeline.set(key, value, nx=True)

@@ -14,6 +14,7 @@ from dsgen.pipeline.engine.pool import Pool
 from dsgen.pipeline.engine.routing import name_of
 from dsgen.pipeline.engine.status import EngineStatus, Status
 from dsgen.pipeline.teachers.config import ModelConfig, OpenAIConfig, PythonConfig, VLLMConfig
+from dsgen.pipeline.teachers.vllm.experts import ExpertLoad, figures, merge
 from dsgen.pipeline.workflow import Workflow
 
 
@@ -127,5 +128,20 @@ class Replies:
                         **said,
                     }
                 )
-            made[name] = {"asked": pool.asked, "tokens": pool.tokens, "requeued": pool.requeued, "engines": engines}
+            counted = {"asked": pool.asked, "tokens": pool.tokens, "requeued": pool.requeued, "engines": engines}
+            made[name] = counted | _experts(engines)
         return made
+
+
+def _experts(engines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The engines' expert loads as one, taken out of their reports."""
+    said = [e.pop("experts") for e in engines if isinstance(e.get("experts"), dict)]
+    if not said:
+        return {}
+    try:
+        whole = merge(ExpertLoad.of(s) for s in said if "counts" in s)
+    except (KeyError, TypeError, ValueError) as error:
+        return {"experts": {"why_not": f"what engines told does not fit together: {error}"}}
+    if whole is None:
+        return {"experts": {"why_not": next((s["why_not"] for s in said if s.get("why_not")), "")}}
+    return {"experts": {**whole.data(), "figures": figures(whole)}}

@@ -60,10 +60,18 @@ class Router:
             return able[0]
         if rates is None:
             return able[int(digest("route", unit_id, size=8).hex(), 16) % len(able)]
-        measured = rates.get(problem.family or "unknown", {})
-        worth = {i: _lower(*measured.get(self.names[i], (0, 0))) for i in able}
+        worth = {i: _lower(*_measured(rates, problem.family or "unknown", self.names[i])) for i in able}
         best = max(worth.values())
         return next(i for i in able if worth[i] >= best - self.routing.tolerance)
+
+
+def _measured(rates: PassRates, family: str, name: str) -> Sequence[int]:
+    """A teacher's samples of a family, or of all families where there are too few."""
+    own = rates.get(family, {}).get(name, (0, 0))
+    if own[1] >= _FEW:
+        return own
+    every = [r[name] for r in rates.values() if name in r]
+    return sum(r[0] for r in every), sum(r[1] for r in every)
 
 
 def _lower(accepted: int, judged: int) -> float:

@@ -66,12 +66,17 @@ _ASKED = {
 
 
 def run(
-    workflow: Workflow, out: str | Path, listener: Listener = lambda _: None, *, retry_quarantine: bool = False
+    workflow: Workflow,
+    out: str | Path,
+    listener: Listener = lambda _: None,
+    *,
+    retry_quarantine: bool = False,
+    pilot: int | None = None,
 ) -> dict[str, Any]:
     """Carry a workflow out into a folder, or go on with it, and return the manifest.
 
     With ``retry_quarantine`` the buckets that hold quarantined units are made again; their replies come from the
-    journal, except those that failed.
+    journal, except those that failed. A ``pilot`` is a run of so many random units of the plan, in a folder of its own.
 
     Raises:
         UserError: whatever the user can mend; what was committed stays.
@@ -79,10 +84,12 @@ def run(
     """
     plan = workflow.plan()
     identity = workflow.identity() | {"source_contents": [s.fingerprint for s in plan.sources]}
+    if pilot is not None:
+        identity["pilot"] = pilot
     with Folder.locked(out, identity, notice=lambda text: listener(Status(note=text))) as folder:
         folder.publish("workflow.json", orjson.dumps(workflow.model_dump(mode="json"), option=orjson.OPT_INDENT_2))
         executor = executors.make(workflow)
-        work = _Run(workflow, plan, identity, folder, executor, listener, retry_quarantine)
+        work = _Run(workflow, plan, identity, folder, executor, listener, retry_quarantine, pilot)
         try:
             with asyncio.Runner() as runner:
                 return runner.run(work.go())
@@ -100,6 +107,7 @@ class _Run:
         executor: Executor,
         listener: Listener,
         retry_quarantine: bool,
+        pilot: int | None,
     ) -> None:
         self.why = ""
         if not workflow.teachers:
@@ -113,6 +121,7 @@ class _Run:
         self.executor = executor
         self.listener = listener
         self.retry_quarantine = retry_quarantine
+        self.pilot = pilot
         self.samples = workflow.samples
         self.consults = any(isinstance(v, Consultant) for v in workflow.validators)
         self.settings = self._settings()
@@ -175,7 +184,7 @@ class _Run:
             self.status.done_units += units
             self._tell("surveying")
 
-        kept, report = await survey(self.plan, self.executor, done)
+        kept, report = await survey(self.plan, self.executor, done, sample=self.pilot)
         await asyncio.to_thread(self.folder.save_survey, {"kept": kept}, report)
         return kept, report
 
@@ -197,8 +206,11 @@ class _Run:
         return records
 
     async def _make(self, kept: NDArray[Any], records: dict[int, dict[str, Any]]) -> None:
-        by_bucket = np.split(kept, np.searchsorted(kept, np.arange(1, self.plan.buckets) * self.plan.bucket_units))
-        filled = [b for b in range(self.plan.buckets) if len(by_bucket[b])]
+        units = self.plan.bucket_units
+        starts = np.searchsorted(kept, np.arange(1, self.plan.buckets) * units)
+        # A pilot's few units are spread over the whole plan; a bucket for each would measure commits only.
+        by_bucket = np.split(kept, starts if self.pilot is None else np.arange(units, len(kept), units))
+        filled = [b for b in range(len(by_bucket)) if len(by_bucket[b])]
         todo = [b for b in filled if b not in records]
         self.status.units = len(kept)
         self.status.done_units = len(kept) - sum(len(by_bucket[b]) for b in todo)
@@ -349,6 +361,7 @@ class _Run:
             "teachers": teachers,
             "tokenizer": shipped_name()._asdict(),
             "validators": [v.stamp for v in self.workflow.validators],
+            "surveyed": report["units"],
             "funnel": funnels([s.kind for s in self.workflow.sources], self.plan, report["furthest"]),
             **sums,
             "session": session,

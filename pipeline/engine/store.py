@@ -43,8 +43,11 @@ class Store(Protocol):
 
     url: str
     """The place, for messages; it holds no credentials."""
-    conditional: bool
-    """Creation and swap are atomic in the store itself. Otherwise only the lease keeps two drivers apart."""
+
+    @property
+    def conditional(self) -> bool:
+        """Creation and swap are atomic in the store itself. Otherwise only the lease keeps two drivers apart."""
+        ...
 
     def read(self, path: str) -> bytes:
         """The whole object."""

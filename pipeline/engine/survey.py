@@ -15,20 +15,24 @@ from dsgen.pipeline.engine.schedule import Window, each
 from dsgen.pipeline.engine.work import SURVEYED, Surveyed, Task
 
 
-async def survey(plan: Plan, executor: Executor, done: Callable[[int], None]) -> tuple[NDArray[Any], dict[str, Any]]:
+async def survey(
+    plan: Plan, executor: Executor, done: Callable[[int], None], *, sample: int | None = None
+) -> tuple[NDArray[Any], dict[str, Any]]:
     """The units whose problem no unit with a smaller (generation, id) has, in order, and a report of what was found.
 
-    ``done`` is told of units as they are surveyed.
+    ``done`` is told of units as they are surveyed. With ``sample`` only so many random units are looked at.
     """
+    units: list[tuple[int, ...] | range]
+    units = [plan.bucket(b) for b in range(plan.buckets)] if sample is None else _sampled(plan, sample)
     found: dict[int, Surveyed] = {}
     window = Window((executor.workers + 1) * plan.bucket_units)
 
     async def look(bucket: int) -> None:
-        found[bucket], _ = await executor.run(Task("survey", bucket, plan.bucket(bucket)))
+        found[bucket], _ = await executor.run(Task("survey", bucket, units[bucket]))
         window.leave(bucket)
-        done(len(plan.bucket(bucket)))
+        done(len(units[bucket]))
 
-    await each(range(plan.buckets), look, admit=lambda b: window.admit(b, len(plan.bucket(b))))
+    await each(range(len(units)), look, admit=lambda b: window.admit(b, len(units[b])))
     lines = np.concatenate([found[b].lines for b in sorted(found)]) if found else np.array([], SURVEYED)
     kept = without_duplicates(lines)
     missing: Counter[str] = Counter()
@@ -38,13 +42,19 @@ async def survey(plan: Plan, executor: Executor, done: Callable[[int], None]) ->
         for source, stages in surveyed.stages.items():
             furthest[source].update(stages)
     report = {
-        "units": len(plan),
+        "units": sum(map(len, units)),
         "problems": len(lines),
         "duplicates": len(lines) - len(kept),
         "not_applicable": dict(sorted(missing.items())),
         "furthest": {source: dict(stages) for source, stages in furthest.items()},
     }
     return kept, report
+
+
+def _sampled(plan: Plan, sample: int) -> list[tuple[int, ...] | range]:
+    order = plan.key.child("pilot").permutation(len(plan))
+    chosen = sorted(order[i] for i in range(min(sample, len(plan))))
+    return [tuple(chosen[i : i + plan.bucket_units]) for i in range(0, len(chosen), plan.bucket_units)]
 
 
 def without_duplicates(lines: NDArray[Any]) -> NDArray[Any]:

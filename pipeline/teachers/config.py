@@ -160,11 +160,13 @@ class VLLMConfig(_Engine):
     expert_parallel: bool = False
     max_model_len: int | None = Field(default=None, ge=1)
     max_num_seqs: int = Field(default=256, ge=1)
+    """Rows at the same time, of each data-parallel rank."""
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
     dtype: str = "auto"
     kv_cache_dtype: str = "auto"
     quantization: str | None = None
-    """``fp8``, ``awq``, ``gptq``, ...; absent: what the model's own config says."""
+    """``awq``, ``gptq``, ``fp8`` (for weights that are stored so; 16-bit weights are quantised at loading with
+    ``fp8_per_tensor``, ``fp8_per_channel`` or ``fp8_per_block``), ...; absent: what the model's own config says."""
     reasoning_parser: str | None = None
     """vLLM's name of the parser that keeps reasoning and final text apart, such as ``qwen3``."""
     thinking_budget: int | None = Field(default=None, ge=1)
@@ -198,7 +200,7 @@ class VLLMConfig(_Engine):
     @property
     def rows_at_once(self) -> int:
         """Rows that all its engines work on at the same time."""
-        return self.engines * self.max_num_seqs
+        return self.engines * self.data_parallel * self.max_num_seqs
 
     @property
     def gpus(self) -> int:

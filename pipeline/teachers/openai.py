@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
-import ssl
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-import httpx
+import aiohttp
 import orjson
 from pydantic import SecretStr
 
 from dsgen.pipeline.core.candidate import Completion, Failure, Reply, Request
 from dsgen.pipeline.core.errors import TeacherError
 from dsgen.pipeline.core.keys import Key
-from dsgen.pipeline.teachers import chat
+from dsgen.pipeline.teachers import chat, connect
 from dsgen.pipeline.teachers.config import OpenAIConfig
 from dsgen.pipeline.teachers.throttle import Throttle, backoff, exhausted, retry_after
 
 _PROBES = 3
 _PROBE_TIMEOUT = 30.0
-_CONNECT_TIMEOUT = 10.0
+_LARGE = 1 << 20
+"""Bytes of a body from which on it is sent in pieces."""
 _MAYBE_LATER = frozenset({408, 409, 425, 429})
 _REFUSES_N = frozenset({"http_400", "http_422"})
 _NOBODY_IS_SERVED = frozenset({401, 402, 403, 404, 405})
 """What holds for every request alike: the key, the account, the address or the model."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Response:
+    """What an endpoint answered to a call, read to its end. Its repr is silent: some endpoints quote the key."""
+
+    url: str
+    status: int
+    phrase: str
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def is_redirect(self) -> bool:
+        """It points elsewhere; nobody follows, or the key would go along."""
+        return 300 <= self.status < 400
 
 
 class OpenAITeacher:
@@ -47,10 +65,7 @@ class OpenAITeacher:
         self.setbacks: Counter[str] = Counter()
         """Failed calls by reason, those that a retry made good included."""
         self._key = SecretStr("")
-        self._ssl: ssl.SSLContext | None = None
-        self._idle: list[httpx.AsyncClient] = []
-        """A client for each call at work, one connection each: the connection pool of a single client looks at all
-        its connections for every call, which takes longer than the call itself when there are many."""
+        self._session: aiohttp.ClientSession | None = None
         self._throttle = Throttle(config.slots)
         self._listed: list[str] = []
         self._one_by_one = False
@@ -97,8 +112,9 @@ class OpenAITeacher:
 
     async def close(self) -> None:
         self._throttle.close()
-        while self._idle:
-            await self._idle.pop().aclose()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def _reply(self, request: Request) -> Reply:
         done: tuple[Completion, ...] = ()
@@ -160,11 +176,12 @@ class OpenAITeacher:
         try:
             async with asyncio.timeout(timeout):
                 response = await self._send("POST", "chat/completions", payload)
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             return Failure("timeout", f"no reply within {timeout:.4g} s", retryable=True), 0.0
-        except httpx.HTTPError as error:
-            return Failure("connection", self._clean(f"{type(error).__name__}: {error}"), retryable=True), 0.0
-        if response.is_success:
+        except aiohttp.ClientError as error:
+            seen = f"{type(error).__name__}: {connect.told(error)}"
+            return Failure("connection", self._clean(seen), retryable=True), 0.0
+        if 200 <= response.status < 300:
             outcome = chat.parse(response.content, n)
             if isinstance(outcome, Failure):
                 return outcome._replace(detail=self._clean(outcome.detail)), self._heed(response)
@@ -173,8 +190,8 @@ class OpenAITeacher:
             return outcome.completions, 0.0
         return self._refused(response, ticket)
 
-    def _refused(self, response: httpx.Response, ticket: int) -> tuple[Failure, float]:
-        status, said = response.status_code, self._clean(chat.error_text(response.content))
+    def _refused(self, response: Response, ticket: int) -> tuple[Failure, float]:
+        status, said = response.status, self._clean(chat.error_text(response.content))
         if status in _NOBODY_IS_SERVED or response.is_redirect or (status == 429 and "insufficient_quota" in said):
             self._give_up(response)
         if status == 429:
@@ -183,13 +200,13 @@ class OpenAITeacher:
         later = status >= 500 or status in _MAYBE_LATER
         return Failure(f"http_{status}", said, retryable=later), self._heed(response) if later else 0.0
 
-    def _heed(self, response: httpx.Response, tokens: int = 0) -> float:
+    def _heed(self, response: Response, tokens: int = 0) -> float:
         """Pause all calls as the endpoint asks, and say for how long."""
         asked = retry_after(response.headers)
         if asked is None:
             asked = exhausted(response.headers, tokens)
         if asked is None:
-            asked = self.config.backoff_s if response.status_code == 429 else 0.0
+            asked = self.config.backoff_s if response.status == 429 else 0.0
         if asked <= self.config.deadline_s:  # longer than any request may take: they fail and say so
             self._throttle.pause(asked)
         return asked
@@ -199,29 +216,29 @@ class OpenAITeacher:
             try:
                 async with asyncio.timeout(min(self.config.timeout_s, _PROBE_TIMEOUT)):
                     response = await self._send("GET", "models")
-            except (TimeoutError, httpx.HTTPError) as error:
-                seen = self._clean(str(error)) or type(error).__name__
-                if isinstance(error, httpx.ConnectError) or attempt == _PROBES:
+            except (TimeoutError, aiohttp.ClientError) as error:
+                seen = self._clean(connect.told(error)) or type(error).__name__
+                if isinstance(error, aiohttp.ClientConnectorError) or attempt == _PROBES:
                     raise TeacherError(
                         f"teacher {self.name}: {self.config.base_url} cannot be reached ({seen}); "
                         "is the server up, and is base_url right?"
                     ) from None
             else:
-                if response.status_code in (401, 402, 403) or response.is_redirect:
+                if response.status in (401, 402, 403) or response.is_redirect:
                     self._give_up(response)
-                if response.status_code < 500:
+                if response.status < 500:
                     self._listed = _model_ids(response.content)
                     return
                 if attempt == _PROBES:
                     said = self._clean(chat.error_text(response.content))
                     raise TeacherError(
-                        f"teacher {self.name}: {self.config.base_url} answers {response.status_code} ({said}); "
+                        f"teacher {self.name}: {self.config.base_url} answers {response.status} ({said}); "
                         "wait until the server is ready, then run the same command again"
                     )
             await asyncio.sleep(backoff(f"probe {self.name}", attempt, self.config.backoff_s))
 
-    def _give_up(self, response: httpx.Response) -> NoReturn:
-        status, variable = response.status_code, self.config.api_key_env
+    def _give_up(self, response: Response) -> NoReturn:
+        status, variable = response.status, self.config.api_key_env
         if response.is_redirect:
             place = self._clean(response.headers.get("location", "?"))
             advice = f"it points to {place}; if that is where to go, name it in base_url"
@@ -234,29 +251,26 @@ class OpenAITeacher:
         else:
             listed = f"; it lists {', '.join(self._listed[:8])}" if self._listed else ""
             advice = f"base_url usually ends in /v1, and model must be one that is served there{listed}"
-        said = self._clean(chat.error_text(response.content)) or response.reason_phrase
+        said = self._clean(chat.error_text(response.content)) or response.phrase
         raise TeacherError(f"teacher {self.name}: {response.url} answers {status} ({said}); {advice}")
 
-    async def _send(self, method: str, route: str, payload: bytes | None = None) -> httpx.Response:
-        client = self._idle.pop() if self._idle else self._new_client()
-        try:
-            return await client.request(method, route, content=payload)
-        finally:
-            self._idle.append(client)
+    async def _send(self, method: str, route: str, payload: bytes | None = None) -> Response:
+        if self._session is None:
+            self._session = self._open()
+        data = io.BytesIO(payload) if payload is not None and len(payload) > _LARGE else payload
+        url = f"{self.config.base_url}/{route}"
+        async with self._session.request(method, url, data=data, allow_redirects=False) as got:
+            return Response(url, got.status, got.reason or "", got.headers, await got.read())
 
-    def _new_client(self) -> httpx.AsyncClient:
-        if self._ssl is None:
-            self._key, self._ssl = self._read_key(), httpx.create_ssl_context()
+    def _open(self) -> aiohttp.ClientSession:
+        self._key = self._read_key()
         headers = {"Content-Type": "application/json"}
         if key := self._key.get_secret_value():
             headers["Authorization"] = f"Bearer {key}"
-        return httpx.AsyncClient(
-            base_url=self.config.base_url,
-            headers=headers,
-            verify=self._ssl,
-            # The time of a call is bounded as a whole: an endpoint may send blanks to keep a connection alive.
-            timeout=httpx.Timeout(None, connect=min(_CONNECT_TIMEOUT, self.config.timeout_s)),
-        )
+        try:
+            return connect.session(self.config.base_url, headers, self.config.timeout_s)
+        except connect.CannotConnect as error:
+            raise TeacherError(f"teacher {self.name}: {error}") from None
 
     def _read_key(self) -> SecretStr:
         variable = self.config.api_key_env

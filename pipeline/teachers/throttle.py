@@ -60,13 +60,13 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 def _number(text: str) -> float | None:
     """A number that is not negative; ``inf`` and ``nan`` are none."""
-    return float(text) if re.fullmatch(r"\s*\d{1,15}(?:\.\d*)?\s*", text) else None
+    return float(text) if text and re.fullmatch(r"\s*\d{1,15}(?:\.\d*)?\s*", text) else None
 
 
 def _duration(text: str) -> float | None:
     """Seconds of ``12``, ``1m30.5s`` or ``20ms``; ``None`` for anything else, such as a point in time."""
     seconds = _number(text)
-    if seconds is not None:
+    if seconds is not None or not text:
         return seconds
     if not re.fullmatch(rf"(?:{_DURATION.pattern})+", text.strip()):
         return None

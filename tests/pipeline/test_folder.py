@@ -185,12 +185,6 @@ def test_small_state_is_kept(out: str) -> None:
         assert survey[1] == {"units": 5}
 
 
-def test_a_store_that_cannot_create_exclusively_is_told() -> None:
-    said: list[str] = []
-    with Folder.locked(f"memory://{uuid4().hex}", IDENTITY, notice=said.append):
-        assert "the lease alone keeps a second driver away" in said.pop()
-
-
 def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from dsgen.pipeline.engine.folder import Folder\n"

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsgen.pipeline.core.errors import DatasetError
-from dsgen.pipeline.engine.journal import Journal, Torn, read
+from dsgen.pipeline.engine.journal import Journal
+from dsgen.pipeline.engine.records import Torn, read
 from dsgen.pipeline.engine.store import LocalStore, Store, open_store
 
 
@@ -64,7 +65,8 @@ async def test_any_text_is_a_key(store: Store, key: str) -> None:
 
 
 async def test_two_keys_of_one_fingerprint_are_two_keys(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsgen.pipeline.engine.journal.fingerprint", lambda _: 7)
+    for module in ("journal", "records"):
+        monkeypatch.setattr(f"dsgen.pipeline.engine.{module}.fingerprint", lambda _: 7)
     journal = opened(store)
     for key in "abc":
         await journal.append(record(key, key))
@@ -182,10 +184,16 @@ async def test_an_object_store_gathers_for_a_while_or_until_a_segment_is_full() 
     await asyncio.wait(small + large[:6], timeout=5)
     assert all(task.done() for task in small + large[:6])
     assert all(size <= 4000 for _, size in store.list(""))
+    journal.flush()
+    await asyncio.wait_for(asyncio.gather(*large), 5)
+    journal.flush()
+    last = asyncio.create_task(journal.append(record("last")))
+    await asyncio.sleep(0.02)
+    assert not last.done(), "a flush with nothing to write is over"
     await journal.close()
-    await asyncio.gather(*large)
+    await last
     journal = opened(store)
-    assert len(journal) == 18
+    assert len(journal) == 19
     assert journal.get("l7") == record("l7", "x" * 1000)
     await journal.close()
 
@@ -245,7 +253,7 @@ ENDS = [sum(len(frame(orjson.dumps(record(k, k * n)))) for n, k in enumerate(KEY
 
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
 def test_a_torn_tail_of_any_length_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr("dsgen.pipeline.engine.journal._CHUNK", chunk)
+    monkeypatch.setattr("dsgen.pipeline.engine.records._CHUNK", chunk)
     store = LocalStore(tmp_path)
     for cut in range(len(WHOLE) + 1):
         store.replace("journal/replies-000000.log", WHOLE[:cut])
@@ -283,7 +291,7 @@ def test_no_junk_is_believed(junk: bytes) -> None:
     store.create("journal/replies-000000.log", WHOLE + junk)
     found = []
     try:
-        for _, body in read(store, "journal/replies-000000.log"):
+        for _, body in read(store, "journal/replies-000000.log", len(WHOLE + junk)):
             found.append(orjson.loads(body))
     except Torn:
         assert junk
@@ -319,19 +327,50 @@ async def test_a_bounded_number_of_files_is_open(tmp_path: Path) -> None:
     for number in range(200):
         store.create(f"journal/replies-{number:06d}.log", frame(orjson.dumps(record(str(number)))))
     journal = Journal(store)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     assert all(journal.get(str(n)) == record(str(n)) for n in range(200))
-    assert len(os.listdir("/proc/self/fd")) <= before + 64
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 64
     await journal.close()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
-async def test_a_file_that_changes_under_the_run_is_told(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
+@pytest.mark.parametrize("other", [b"overwritten by someone else, in place", b"", b"\0" * 100, None])
+async def test_a_file_that_changes_under_the_run_is_told(store: Store, other: bytes | None) -> None:
     journal = opened(store)
     await journal.append(record("a"))
-    (path,) = (tmp_path / "journal").iterdir()
-    path.write_bytes(b"overwritten by someone else, in place")
+    ((path, _),) = store.list("journal/")
+    if other is None:
+        store.delete(path)  # nobody has read it yet; an open file would stay readable
+    elif isinstance(store, LocalStore):
+        (store.root / path).write_bytes(other)
+    else:
+        store.replace(path, other)
     with pytest.raises(DatasetError, match="changed while the run reads it"):
         journal.get("a")
+    await journal.close()
+
+
+async def test_records_that_stand_together_on_an_object_store_are_one_round_trip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dsgen.pipeline.engine.records._BLOCK", 1000)
+    monkeypatch.setattr("dsgen.pipeline.engine.records._FIRST_READ", 300)
+    monkeypatch.setattr("dsgen.pipeline.engine.records._BLOCKS", 3)
+    store = open_store(f"memory://{uuid4().hex}")
+    journal = opened(store)
+    sizes = [(7 * i) % 450 if i % 30 else 2500 for i in range(120)]
+    await asyncio.gather(*[journal.append(record(str(i), "x" * n)) for i, n in enumerate(sizes)])
+    calls = 0
+    real = store.read_range
+
+    def counted(path: str, start: int, length: int) -> bytes:
+        nonlocal calls
+        calls += 1
+        return real(path, start, length)
+
+    store.read_range = counted  # type: ignore[method-assign]
+    assert [await journal.find(str(i)) for i in range(120)] == [record(str(i), "x" * n) for i, n in enumerate(sizes)]
+    ((_, size),) = store.list("journal/")
+    assert calls <= size // 1000 + 1 + 2 * 4
+    assert len(journal._reader._blocks) == 3
     await journal.close()

@@ -62,7 +62,7 @@ def make(store: Store, time: Time, said: list[str]) -> Callable[..., Lease]:
             me=me,
             clock=lambda: time.now,
             sleep=time.sleep,
-            start_of=lambda pid: (alive or {}).get(pid),
+            start_of=(alive or {}).get,
         )
 
     return make

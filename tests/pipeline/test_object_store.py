@@ -3,23 +3,28 @@
 import asyncio
 import hashlib
 import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dsgen.pipeline.core.errors import DatasetError
 from dsgen.pipeline.engine.folder import Folder
 from dsgen.pipeline.engine.journal import Journal
-from dsgen.pipeline.engine.lease import Lease, LeaseLost
+from dsgen.pipeline.engine.lease import Lease, LeaseLost, Owner
 from dsgen.pipeline.engine.object_store import S3Store
-from dsgen.pipeline.engine.store import Missing, open_store
+from dsgen.pipeline.engine.store import Missing, Store, open_store
 
 pytest.importorskip("moto.server", reason="moto[server] is not installed: pip install -e '.[dev]'")
-pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -e '.[s3]'")
+s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -e '.[s3]'")
 
 IDENTITY = {"name": "one", "seed": 1}
 Answer = tuple[str, bytes]
@@ -38,7 +43,6 @@ class Server:
         """Sees each request, may change it, and may answer it."""
         self.after: Callable[[dict[str, Any]], Answer | None] = lambda _: None
         """Sees each request when it was carried out, and may answer something else."""
-        self.seen: list[tuple[str, str]] = []
         self.server = make_server("127.0.0.1", 0, self, threaded=True)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
@@ -46,15 +50,17 @@ class Server:
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         with self.lock:
-            self.seen.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
             answer = self.before(environ)
-            if answer is None:
-                body = list(self.app(environ, start))
+            if answer is not None:
+                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            else:
+                head: list[Any] = []
+                body = list(self.app(environ, lambda *args: head.extend(args)))
                 answer = self.after(environ)
                 if answer is None:
+                    start(*head)
                     return body
         status, content = answer
-        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))])
         return [content]
 
@@ -86,9 +92,10 @@ def server(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serv
         monkeypatch.setenv(name, os.devnull)
     for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
+    s3fs.S3FileSystem.clear_instance_cache()
     yield one_server
     one_server.before = one_server.after = lambda _: None
-    one_server.seen.clear()
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture
@@ -124,6 +131,9 @@ def test_what_is_written_is_read(store: S3Store) -> None:
     assert store.list("data/") == [("data/2k/a", 3), ("data/b", 6)]
     assert store.list("data") == [("data.x", 0), ("data/2k/a", 3), ("data/b", 6)]
     assert [path for path, _ in store.list("")] == ["data.x", "data/2k/a", "data/b"], "no probe is left"
+    store.create(".dsgen-probe-of-a-killed-run", b"1")
+    store.clean()
+    assert [path for path, _ in store.list("")] == ["data.x", "data/2k/a", "data/b"]
     store.delete("data/b")
     store.delete("data/b")
     assert store.size("data/b") is None
@@ -156,8 +166,12 @@ def not_implemented(environ: dict[str, Any]) -> Answer | None:
 
 @pytest.mark.parametrize("old", [heed_nothing, not_implemented])
 def test_a_server_without_conditional_writes_is_found_out(
-    server: Server, store: S3Store, old: Callable[[dict[str, Any]], Answer | None]
+    server: Server,
+    store: S3Store,
+    old: Callable[[dict[str, Any]], Answer | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("dsgen.pipeline.engine.lease.SETTLE_S", 0.01)
     server.before = old
     assert not store.conditional
     assert store.create("a", b"1") is True
@@ -195,6 +209,27 @@ def test_of_many_drivers_at_once_exactly_one_wins(store: S3Store, how: str) -> N
     assert store.read(how) == b"%d" % won.index(True)
 
 
+def test_two_that_start_at_once_where_writes_are_not_conditional_are_not_both_owners(
+    server: Server, store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsgen.pipeline.engine.lease.SETTLE_S", 0.5)
+    server.before = heed_nothing
+    barrier = threading.Barrier(2)
+    # Both have seen that there is no lease before either writes.
+    monkeypatch.setattr(Lease, "_read", lambda _: (None, barrier.wait())[:1] * 2)
+
+    def start(token: str) -> bool:
+        try:
+            Lease(open_store(store.url), me=replace(Owner.this(), place=token, token=token)).acquire()
+        except DatasetError:
+            return False
+        return True
+
+    monkeypatch.setattr(S3Store, "create", lambda self, path, content: self._put(path, content))
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(start, ["t1", "t2"])) == [False, True]
+
+
 def test_a_conflict_of_two_writes_is_tried_again(server: Server, store: S3Store) -> None:
     assert store.conditional
     conflicts = [fault("409 Conflict", "ConditionalRequestConflict")] * 2
@@ -208,10 +243,6 @@ def test_a_conflict_of_two_writes_is_tried_again(server: Server, store: S3Store)
 
 
 def test_drivers_on_two_machines_succeed_each_other(store: S3Store) -> None:
-    from dataclasses import replace
-
-    from dsgen.pipeline.engine.lease import Owner
-
     here = Owner.this()
     first = Lease(store, ttl=0.2, me=replace(here, host="elsewhere", place="another boot", token="t1"))
     assert first.acquire() == 1
@@ -310,7 +341,7 @@ async def test_answers_that_get_lost_change_nothing(server: Server, store: S3Sto
     await journal.append({"key": "a"})
     await journal.close()
     assert len(store.list("journal/")) == 1
-    assert len(lost) == 4 + 1, "a file, its record, the beat, the lease given back, a segment"
+    assert len(lost) == 4, "a file, its record, the beat, a segment"
 
 
 def test_no_bucket_is_told(server: Server) -> None:
@@ -332,18 +363,12 @@ def test_no_credentials_is_told(server: Server, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    store = open_store("s3://bucket/x")
-    assert isinstance(store, S3Store)
-    store.fs.clear_instance_cache()
     with pytest.raises(DatasetError, match=r"credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         open_store("s3://bucket/x").read("a")
 
 
 def test_no_connection_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    import s3fs
-
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(DatasetError, match=r"Could not connect.*check the network and AWS_ENDPOINT_URL"):
         open_store("s3://bucket/x").read("a")
 
@@ -352,3 +377,43 @@ def test_any_other_error_is_told(server: Server, store: S3Store) -> None:
     server.before = lambda _: fault("418 I'm a teapot", "Teapot")
     with pytest.raises(DatasetError, match="as the server says; what was committed is intact"):
         store.replace("a", b"1")
+
+
+WORKFLOW = {
+    "name": "objects",
+    "seed": 5,
+    "bucket_units": 20,
+    "sources": [{"kind": "gsm8k", "limit": 60}],
+    "mutators": [{"kind": "perturb", "count": 2}],
+    "teacher": "derivation",
+    "validators": [{"kind": "format"}, {"kind": "answer"}],
+}
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_on_s3_ends_with_the_rows_of_a_disk(store: S3Store, tmp_path: Path) -> None:
+    workflow = tmp_path / "objects.yaml"
+    workflow.write_text(yaml.safe_dump(WORKFLOW))
+
+    def start(out: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-P", "-m", "dsgen", "run", str(workflow), "--out", out, "--executor", "local"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def rows(of: Store) -> dict[str, bytes]:
+        return {path: of.read(path) for path, _ in of.list("") if path.endswith(".parquet")}
+
+    for wanted in (1, 3):
+        killed = start(store.url)
+        while killed.poll() is None and len(store.list("commits/")) < wanted:
+            time.sleep(0.02)
+        killed.kill()
+        killed.communicate()
+    committed = dict(store.list("commits/"))
+    assert committed
+    disk = open_store(tmp_path / "out")
+    for place in (store.url, str(tmp_path / "out")):
+        run = start(place)
+        said, _ = run.communicate(timeout=100)
+        assert run.returncode == 0, said
+    assert rows(store) == rows(disk) != {}
+    assert dict(store.list("commits/")).items() >= committed.items()

@@ -20,6 +20,8 @@ from dsgen.pipeline.engine.journal import Journal
 from dsgen.pipeline.engine.redis_tier import RedisTier
 from dsgen.pipeline.engine.store import Store, open_store
 
+pytest.importorskip("redis", reason="redis is not installed: pip install -e '.[redis]'")
+
 SERVER = shutil.which("redis-server")
 WHO = ("model", "r1")
 PASSWORD = "geheim"

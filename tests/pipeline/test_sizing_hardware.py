@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsgen.pipeline.sizing.errors import SizingError
@@ -33,6 +33,7 @@ def test_clusters_as_written(text: str, gpu: str, per_node: int, nodes: int) -> 
     assert cluster.gpus == per_node * nodes
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from(sorted(CATALOGUE)), gpus=st.integers(1, 64), nodes=st.integers(1, 4096))
 def test_a_cluster_is_read_as_it_is_shown(name: str, gpus: int, nodes: int) -> None:
     cluster = Cluster(CATALOGUE[name], gpus, nodes)
@@ -117,7 +118,7 @@ def test_ray_clusters_that_cannot_be_planned_for(nodes: list[dict[str, float]], 
 def test_rays_names_are_still_rays() -> None:
     accelerators = pytest.importorskip("ray.util.accelerators.accelerators")
     for constant, gpu in {
-        "NVIDIA_A10G": "A10G",
+        "NVIDIA_TESLA_A10G": "A10G",
         "NVIDIA_L4": "L4",
         "NVIDIA_L40S": "L40S",
         "NVIDIA_H100": "H100",

@@ -380,9 +380,9 @@ def test_files_that_are_no_config(content: bytes, said: str, tmp_path: Path) -> 
 
 
 def test_a_plan_downloads_nothing(tmp_path: Path) -> None:
-    with pytest.raises(SizingError, match="give a folder with config.json"):
+    with pytest.raises(SizingError, match=r"give a folder with config\.json"):
         ModelShape.read("Qwen/Qwen3-30B-A3B")
-    with pytest.raises(SizingError, match="no config.json in this folder"):
+    with pytest.raises(SizingError, match=r"no config\.json in this folder"):
         ModelShape.read(tmp_path)
     with pytest.raises(SizingError, match="no such file"):
         ModelShape.read(tmp_path / "elsewhere.json")

@@ -77,6 +77,13 @@ async def test_images_and_schema_travel(endpoint: Any) -> None:
     assert body["max_completion_tokens"] == 4096
 
 
+async def test_a_large_body_travels_whole(endpoint: Any) -> None:
+    image = bytes(range(256)) * 6000
+    await ask(endpoint.url, Request("r", (Message("user", "What is it?", (ImagePart(image),)),)))
+    url = endpoint.calls[0].body["messages"][0]["content"][0]["image_url"]["url"]
+    assert base64.b64decode(url.partition(",")[2]) == image
+
+
 async def test_n_samples_in_one_call(endpoint: Any) -> None:
     reply = await ask(endpoint.url, request(n=3))
     assert [c.text for c in reply.completions] == ["sample 0", "sample 1", "sample 2"]
