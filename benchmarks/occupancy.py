@@ -100,13 +100,11 @@ def run(requests: Sequence[Request], slots: int, engines: int, informed: bool) -
     window = Window(max(3 * BUCKET, ROWS_PER_SLOT * slots))
     buckets = [requests[i : i + BUCKET] for i in range(0, len(requests), BUCKET)]
 
-    async def work() -> tuple[float, float]:
+    async def work() -> float:
         await pool.start()
         clock = asyncio.get_running_loop().time
-        last_start = 0.0
 
         async def make(bucket: int) -> None:
-            nonlocal last_start
             await asyncio.gather(*[pool.ask(r, bucket) for r in buckets[bucket]])
             window.leave(bucket)
 
@@ -117,17 +115,18 @@ def run(requests: Sequence[Request], slots: int, engines: int, informed: bool) -
             opened_all=pool.last_rows,
         )
         await pool.close()
-        return clock(), last_start
+        return clock()
 
-    wall, _ = simulate(work())
+    wall = simulate(work())
     busy = sum(h.busy for h in hosts)
     total, longest = sum(lengths.values()), max(lengths.values())
     assert busy == total, "a row was lost or done twice"
     bound = total / max(total / slots, longest) / slots
+    name = "by template" if informed else "no information"
     print(
-        f"{'by template' if informed else 'no information':15} {len(requests):,} rows, {slots} slots, {engines} engines: "
-        f"slots busy {busy / (slots * wall):.4f} in all (no schedule can exceed {bound:.4f}); mean {total / len(requests):,.0f} "
-        f"tokens, longest {longest:,}; at most {window.most_rows:,} rows open; clock simulated"
+        f"{name:15} {len(requests):,} rows, {slots} slots, {engines} engines: slots busy {busy / (slots * wall):.4f} in "
+        f"all (no schedule can exceed {bound:.4f}); mean {total / len(requests):,.0f} tokens, longest {longest:,}; at "
+        f"most {window.most_rows:,} rows open; clock simulated"
     )
 
 

@@ -22,6 +22,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe
 from typing import IO, Any, Protocol
@@ -67,6 +68,8 @@ class Child:
         self.limit = workflow.engine.row_limit_s
         self.attempts = workflow.engine.attempts
         self.process: subprocess.Popen[bytes] | None = None
+        # Of its own: asyncio's common threads are few, and a task would hold one of them for minutes.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="worker")
         self._closed = False
         self._pipe: Connection[Any, Any] | None = None
         self._memory: mmap.mmap | None = None
@@ -81,7 +84,7 @@ class Child:
         """
         strikes: dict[int, int] = {}
         while True:
-            outcome = await asyncio.to_thread(self._attempt, task)
+            outcome = await asyncio.get_running_loop().run_in_executor(self._thread, self._attempt, task)
             if isinstance(outcome, Outcome):
                 if outcome.by_user:
                     raise TaskUserError(outcome.error)
@@ -102,6 +105,7 @@ class Child:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        self._thread.shutdown(wait=True)
         if self._trace is not None:
             self._trace.close()
             self._trace = None

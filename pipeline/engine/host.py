@@ -19,6 +19,7 @@ from dsgen.pipeline.core.candidate import Reply, Request
 from dsgen.pipeline.core.errors import EngineLost, TeacherError
 from dsgen.pipeline.engine.child import die_with
 from dsgen.pipeline.teachers.config import PythonConfig, VLLMConfig, build
+from dsgen.pipeline.teachers.vllm import identity
 
 EngineConfig = VLLMConfig | PythonConfig
 _HEAD = struct.Struct("<I")
@@ -27,8 +28,7 @@ _CLOSE_LIMIT_S = 30.0
 
 def slots_of(config: EngineConfig) -> int:
     """Rows that one engine of a config works on at the same time."""
-    # vLLM counts sequences by data-parallel rank.
-    return config.max_num_seqs * config.data_parallel if isinstance(config, VLLMConfig) else config.slots
+    return identity.slots(config) if isinstance(config, VLLMConfig) else config.slots
 
 
 class ProcessEngine:
@@ -114,7 +114,8 @@ class ProcessEngine:
         await self._end()
 
     async def _call(self, what: str, argument: Any) -> Any:
-        if self._writer is None or self._writer.is_closing():
+        # Without a reader, as after an interrupt, no answer would ever come.
+        if self._writer is None or self._writer.is_closing() or self._reading is None or self._reading.done():
             raise EngineLost(f"{self.name}: the engine's process is gone")
         self._number += 1
         number = self._number
@@ -157,6 +158,8 @@ class ProcessEngine:
         if self._reading is not None:
             await asyncio.gather(self._reading, return_exceptions=True)
             self._reading = None
+        if self.process is not None:
+            await asyncio.to_thread(self.process.wait)
         if self._writer is not None:
             self._writer.close()
             self._writer = None

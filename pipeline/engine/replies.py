@@ -14,6 +14,7 @@ from dsgen.pipeline.engine.pool import Pool
 from dsgen.pipeline.engine.routing import name_of
 from dsgen.pipeline.engine.status import EngineStatus, Status
 from dsgen.pipeline.teachers.config import ModelConfig, OpenAIConfig, PythonConfig, VLLMConfig
+from dsgen.pipeline.teachers.vllm import identity
 from dsgen.pipeline.teachers.vllm.experts import ExpertLoad, figures, merge
 from dsgen.pipeline.workflow import Workflow
 
@@ -21,8 +22,7 @@ from dsgen.pipeline.workflow import Workflow
 def revision_of(config: ModelConfig) -> str:
     """What tells a model's replies from those of the same model served otherwise, for the cache."""
     if isinstance(config, VLLMConfig):
-        served = (config.quantization, config.dtype, config.kv_cache_dtype, config.reasoning_parser)
-        return digest(config.revision, str(served), str(config.thinking_budget), size=8).hex()
+        return identity.revision(config)
     if isinstance(config, PythonConfig):
         return digest(config.revision, config.target, str(sorted(config.options.items())), size=8).hex()
     return config.revision

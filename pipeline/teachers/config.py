@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
@@ -200,7 +201,7 @@ class VLLMConfig(_Engine):
     @property
     def rows_at_once(self) -> int:
         """Rows that all its engines work on at the same time."""
-        return self.engines * self.data_parallel * self.max_num_seqs
+        return self.engines * max(1, math.ceil(self.max_num_seqs * self.data_parallel / self.n))
 
     @property
     def gpus(self) -> int:
