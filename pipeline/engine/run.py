@@ -91,7 +91,7 @@ def run(
         executor = executors.make(workflow)
         work = _Run(workflow, plan, identity, folder, executor, listener, retry_quarantine, pilot)
         try:
-            with asyncio.Runner() as runner:
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
                 return runner.run(work.go())
         except BaseExceptionGroup as group:
             raise _first(group) from None
@@ -369,6 +369,15 @@ class _Run:
         self.folder.publish("README.md", card(manifest).encode())
         self.folder.publish("manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
         return manifest
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """The faster event loop where there is one: not on Windows."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def resumable(out: str | Path) -> Workflow:
