@@ -1,134 +1,134 @@
-"""The teacher's queue and the sliding window, with a teacher made for the test."""
+"""The window over buckets and the lending of workers, on a simulated clock."""
+
+from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulated_clock import simulate
 
-from dsgen.pipeline.core.candidate import Completion, Failure, Message, Reply, Request
-from dsgen.pipeline.core.errors import TeacherError
-from dsgen.pipeline.engine.journal import Journal
-from dsgen.pipeline.engine.schedule import TeacherQueue, all_replies, each
-
-
-class Scripted:
-    """A teacher that counts how many rows it holds and answers when it is let."""
-
-    name = model = "scripted"
-    revision = ""
-
-    def __init__(self, slots: int = 4, failure: Failure | None = None) -> None:
-        self.slots = slots
-        self.failure = failure
-        self.held = self.most = 0
-        self.order: list[str] = []
-
-    async def start(self) -> None: ...
-
-    async def report(self) -> dict[str, object]:
-        return {}
-
-    async def close(self) -> None: ...
-
-    async def complete(self, requests: Sequence[Request]) -> Sequence[Reply]:
-        self.held += len(requests)
-        self.most = max(self.most, self.held)
-        self.order += [r.id for r in requests]
-        await asyncio.sleep(0.001)
-        self.held -= len(requests)
-        if self.failure:
-            return [Reply(r.id, failure=self.failure) for r in requests]
-        return [Reply(r.id, (Completion(f"to {r.messages[0].text}", completion_tokens=2),)) for r in requests]
+from dsgen.pipeline.engine.schedule import Lanes, Window, each
 
 
-def requests(count: int) -> list[Request]:
-    return [Request(f"u{i}", (Message("user", "x" * (i % 7) + f" {i}"),)) for i in range(count)]
+@given(
+    rows=st.lists(st.integers(1, 50), min_size=1, max_size=30),
+    bound=st.integers(1, 120),
+    seed=st.randoms(use_true_random=False),
+)
+@settings(max_examples=80, deadline=None)
+def test_open_rows_never_exceed_the_bound_but_for_one_bucket(rows: list[int], bound: int, seed: object) -> None:
+    done: list[int] = []
+
+    async def work() -> None:
+        window = Window(bound)
+
+        async def make(bucket: int) -> None:
+            await asyncio.sleep(seed.random())  # type: ignore[attr-defined]
+            assert window.open_rows <= bound or len(window._held) == 1
+            done.append(bucket)
+            window.leave(bucket)
+
+        await each(range(len(rows)), make, admit=lambda b: window.admit(b, rows[b]))
+        assert window.open_rows == window.open_bytes == 0
+
+    simulate(work())
+    assert sorted(done) == list(range(len(rows)))
 
 
-async def queue_of(teacher: Scripted, folder: Path) -> TeacherQueue:
-    queue = TeacherQueue(teacher, Journal(folder, teacher.model, ""))
-    await queue.start()
-    return queue
+def test_bytes_hold_up_the_next_bucket() -> None:
+    order: list[str] = []
+
+    async def work() -> None:
+        window = Window(rows=1000, size=100)
+
+        async def make(bucket: int) -> None:
+            order.append(f"open {bucket}")
+            window.grow(bucket, 120)
+            await asyncio.sleep(1)
+            order.append(f"done {bucket}")
+            window.leave(bucket)
+
+        async def admit(bucket: int) -> None:
+            await asyncio.sleep(0)  # lets the one before grow first
+            await window.admit(bucket, 1)
+
+        await each(range(3), make, admit=admit)
+        assert window.most_bytes == 120
+
+    simulate(work())
+    assert order == ["open 0", "done 0", "open 1", "done 1", "open 2", "done 2"]
 
 
-async def test_every_request_gets_its_own_reply_and_slots_are_overbooked_a_little(tmp_path: Path) -> None:
-    teacher = Scripted(slots=8)
-    queue = await queue_of(teacher, tmp_path)
-    replies = await all_replies(queue, requests(100))
-    assert {k: r.completions[0].text for k, r in replies.items()} == {
-        r.id: f"to {r.messages[0].text}" for r in requests(100)
-    }
-    assert 8 <= teacher.most <= 10
-    assert queue.tokens == 200
-    await queue.close()
+def test_it_is_told_when_all_are_open_and_before_they_are_done() -> None:
+    told: list[float] = []
+
+    async def work() -> None:
+        window = Window(10)
+        clock = asyncio.get_running_loop().time
+
+        async def make(bucket: int) -> None:
+            await asyncio.sleep(10)
+            window.leave(bucket)
+
+        await each(range(4), make, admit=lambda b: window.admit(b, 5), opened_all=lambda: told.append(clock()))
+        assert clock() == 20
+
+    simulate(work())
+    assert told == [10]
 
 
-async def test_long_rows_begin_first(tmp_path: Path) -> None:
-    teacher = Scripted(slots=1)
-    queue = TeacherQueue(teacher, Journal(tmp_path, teacher.model, ""))
-    waiting = asyncio.create_task(all_replies(queue, requests(14)))
-    await asyncio.sleep(0)
-    await queue.start()
-    await waiting
-    texts = {r.id: len(r.messages[0].text) for r in requests(14)}
-    lengths = [texts[i] for i in teacher.order]
-    assert lengths == sorted(lengths, reverse=True)
-    await queue.close()
+def test_the_first_error_ends_all() -> None:
+    ended: list[int] = []
+
+    async def work() -> None:
+        async def make(item: int) -> None:
+            try:
+                await asyncio.sleep(item)
+                if item == 3:
+                    raise ValueError("three")
+            finally:
+                ended.append(item)
+
+        async def admit(_: int) -> None: ...
+
+        await each(range(1, 9), make, admit=admit)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        simulate(work())
+    assert [str(e) for e in raised.value.exceptions] == ["three"]
+    assert sorted(ended) == list(range(1, 9))
 
 
-async def test_journaled_rows_are_not_asked_again(tmp_path: Path) -> None:
-    first = await queue_of(Scripted(), tmp_path)
-    await all_replies(first, requests(10))
-    await first.close()
-    teacher = Scripted()
-    second = await queue_of(teacher, tmp_path)
-    replies = await all_replies(second, requests(12))
-    assert len(replies) == 12
-    assert sorted(teacher.order) == ["u10", "u11"]
-    await second.close()
+def test_urgent_work_gets_the_next_worker() -> None:
+    order: list[str] = []
+
+    async def work() -> None:
+        lanes = Lanes(["worker"])
+
+        async def do(name: str, urgent: bool) -> None:
+            worker = await lanes.take(urgent=urgent)
+            order.append(name)
+            await asyncio.sleep(1)
+            lanes.give(worker)
+
+        names = [("a", False), ("b", False), ("c", True), ("d", True)]
+        await asyncio.gather(*[do(*n) for n in names])
+
+    simulate(work())
+    assert order == ["a", "c", "d", "b"]
 
 
-async def test_failures_of_rows_are_data(tmp_path: Path) -> None:
-    queue = await queue_of(Scripted(failure=Failure("content_filter")), tmp_path)
-    replies = await all_replies(queue, requests(50))
-    assert {r.failure.reason for r in replies.values() if r.failure} == {"content_filter"}
-    await queue.close()
+def test_a_worker_is_not_lost_with_the_task_that_waited_for_it() -> None:
+    async def work() -> None:
+        lanes = Lanes(["worker"])
+        worker = await lanes.take(urgent=False)
+        waiting = asyncio.ensure_future(lanes.take(urgent=False))
+        await asyncio.sleep(0)
+        lanes.give(worker)  # lent to the one who waits, who is cancelled before it learns of that
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert await asyncio.wait_for(lanes.take(urgent=True), 1) == "worker"
 
-
-async def test_a_teacher_that_is_gone_ends_the_run_with_one_message(tmp_path: Path) -> None:
-    queue = await queue_of(Scripted(failure=Failure("connection", "connection refused")), tmp_path)
-    with pytest.raises(TeacherError, match="found no endpoint"):
-        await all_replies(queue, requests(50))
-    await queue.close()
-
-
-async def test_the_window_keeps_so_many_at_work_and_no_more() -> None:
-    held = most = 0
-    done = []
-
-    async def work(item: int) -> None:
-        nonlocal held, most
-        held += 1
-        most = max(most, held)
-        await asyncio.sleep(0.001)
-        held -= 1
-        done.append(item)
-
-    await each(range(50), work, at_once=5)
-    assert sorted(done) == list(range(50))
-    assert most == 5
-
-
-async def test_the_first_error_ends_the_window() -> None:
-    begun = []
-
-    async def work(item: int) -> None:
-        begun.append(item)
-        if item == 3:
-            raise ValueError("three")
-        await asyncio.sleep(0.01)
-
-    with pytest.raises(ExceptionGroup):
-        await each(range(1000), work, at_once=2)
-    assert len(begun) < 20
+    simulate(work())
