@@ -1,13 +1,16 @@
 """The watcher of a worker process: limits are kept by killing, culprits are known, nothing else is lost."""
 
 import asyncio
+import mmap
+import os
+import signal
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from dsgen.pipeline.engine.child import Child, TaskUserError, WorkerError
+from dsgen.pipeline.engine.child import Cell, Child, TaskUserError, WorkerError
 from dsgen.pipeline.engine.work import Task
 from dsgen.pipeline.workflow import parse
 
@@ -77,3 +80,27 @@ async def test_close_ends_the_process(child: Child) -> None:
     child.close()
     await asyncio.sleep(0)
     assert not psutil.pid_exists(pid)
+
+
+def test_a_watcher_never_sees_half_a_mark() -> None:
+    """Zeros between two marks would be unit 0, begun at the beginning of time: an innocent row in quarantine."""
+    cell = Cell(mmap.mmap(-1, mmap.PAGESIZE))
+    cell.mark(1000)
+    began = time.monotonic()
+    writer = os.fork()
+    if writer == 0:
+        unit = 1000
+        while True:
+            cell.mark(unit)
+            unit += 1
+    try:
+        last = 1000
+        for _ in range(300_000):
+            unit, since = cell.read()
+            assert unit >= last
+            assert since >= began - 1
+            last = unit
+    finally:
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+    assert last > 1000

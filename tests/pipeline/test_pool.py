@@ -226,6 +226,30 @@ def test_without_any_engine_left_everybody_is_told() -> None:
         serve(Pool([bad]), [request(i) for i in range(60)])
 
 
+class Stillborn(Engine):
+    """Is lost so many times while it starts, as on a node that is gone."""
+
+    def __init__(self, often: int) -> None:
+        super().__init__(4)
+        self.often = often
+
+    async def start(self) -> None:
+        if self.often:
+            self.often -= 1
+            raise EngineLost("its node is gone")
+        await super().start()
+
+
+def test_an_engine_that_is_lost_while_it_starts_is_started_again() -> None:
+    replies = serve(Pool([Engine(4), Stillborn(2)], attempts=3), [request(i) for i in range(20)])
+    assert all(r.failure is None for r in replies)
+
+
+def test_an_engine_that_is_lost_at_every_start_ends_the_run() -> None:
+    with pytest.raises(TeacherError, match="died 3 times while it started; the last time: its node is gone"):
+        serve(Pool([Engine(4), Stillborn(99)], attempts=3), [request(0)])
+
+
 def test_a_drained_engine_gets_no_more_rows() -> None:
     first, second = Engine(4), Engine(4)
 

@@ -189,7 +189,7 @@ async def test_a_certificate_for_another_host_is_refused(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     monkeypatch.setenv("https_proxy", tunnel[0])
-    with pytest.raises(TeacherError, match="certificate is not valid for 'model.example'"):
+    with pytest.raises(TeacherError, match=r"certificate is not valid for 'model\.example'"):
         await ask("https://model.example/v1")
     assert tunnel[1] == ["CONNECT model.example:443 HTTP/1.1"]
     assert endpoint.calls == []
