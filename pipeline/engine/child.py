@@ -15,7 +15,6 @@ import faulthandler
 import mmap
 import os
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -33,7 +32,6 @@ from dsgen.pipeline.workflow import Workflow, parse
 
 WORKER = ("-m", "dsgen.pipeline.engine.worker")
 _IDLE = -1
-_CELL = struct.Struct("<qd")
 _PR_SET_PDEATHSIG = 1
 _TRACE_TIME = 0.2
 """Seconds that a stuck process gets to write down where it is; one stuck in C code may not."""
@@ -57,6 +55,28 @@ class Outcome:
     by_user: bool = False
 
 
+class Cell:
+    """The unit at work and the time at which it was begun, in memory that a process and its watcher share.
+
+    Either is written in one store. Whoever packs both at once, with :mod:`struct`, fills the place with zeros first; a
+    watcher that looks just then sees unit 0, begun at the beginning of time, and kills a worker that did no wrong.
+    """
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._unit = memoryview(memory)[:8].cast("q")
+        self._since = memoryview(memory)[8:16].cast("d")
+
+    def mark(self, unit: int) -> None:
+        """Begin a unit. The time goes first: the last unit with the new time is late for nobody."""
+        self._since[0] = time.monotonic()
+        self._unit[0] = unit
+
+    def read(self) -> tuple[int, float]:
+        """The unit at work, and when it was begun."""
+        unit = self._unit[0]
+        return unit, self._since[0]
+
+
 class Child:
     """One worker process. Use from one task at a time."""
 
@@ -72,7 +92,7 @@ class Child:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="worker")
         self._closed = False
         self._pipe: Connection[Any, Any] | None = None
-        self._memory: mmap.mmap | None = None
+        self._cell: Cell | None = None
         self._trace: IO[bytes] | None = None
 
     async def do(self, task: Task) -> tuple[Any, Task]:
@@ -127,13 +147,13 @@ class Child:
         if self.process is None or self.process.poll() is not None:
             self._drop()
             self._start()
-        pipe, memory = self._pipe, self._memory
-        assert pipe is not None and memory is not None and self.process is not None
-        _CELL.pack_into(memory, 0, _IDLE, time.monotonic())
+        pipe, cell = self._pipe, self._cell
+        assert pipe is not None and cell is not None and self.process is not None
+        cell.mark(_IDLE)
         try:
             pipe.send(task)
             while not pipe.poll(min(0.2, self.limit / 4)):
-                unit, since = _CELL.unpack_from(memory, 0)
+                unit, since = cell.read()
                 if unit != _IDLE and time.monotonic() - since > self.limit:
                     self.process.send_signal(signal.SIGUSR1)
                     time.sleep(_TRACE_TIME)
@@ -141,7 +161,7 @@ class Child:
                     return unit, "timeout", self._where()
             outcome: Outcome = pipe.recv()
         except (EOFError, OSError):
-            unit, _ = _CELL.unpack_from(memory, 0)
+            unit, _ = cell.read()
             code = self.process.wait()
             self._drop()
             return unit, f"signal_{-code}" if code < 0 else f"exit_{code}", self._where()
@@ -163,7 +183,7 @@ class Child:
         self._trace = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process lives
         with tempfile.TemporaryFile() as cell:
             cell.truncate(mmap.PAGESIZE)
-            self._memory = mmap.mmap(cell.fileno(), mmap.PAGESIZE)
+            self._cell = Cell(mmap.mmap(cell.fileno(), mmap.PAGESIZE))
             handles = (theirs.fileno(), cell.fileno(), self._trace.fileno())
             command = [sys.executable, *self.module, *map(str, handles), str(os.getpid())]
             self.process = subprocess.Popen(command, pass_fds=handles, stdin=subprocess.DEVNULL)  # noqa: S603
@@ -189,11 +209,7 @@ def serve(make_bench: Callable[[Workflow], Bench]) -> None:
     faulthandler.register(signal.SIGUSR1, trace)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     pipe: Connection[Any, Any] = Connection(handle)
-    memory = mmap.mmap(cell, mmap.PAGESIZE)
-    pack, now = _CELL.pack_into, time.monotonic
-
-    def mark(unit: int) -> None:
-        pack(memory, 0, unit, now())
+    mark = Cell(mmap.mmap(cell, mmap.PAGESIZE)).mark
 
     data, name = pipe.recv()
     bench: Bench | None = None

@@ -217,6 +217,10 @@ async def serve(handle: int) -> None:
             task.add_done_callback(tasks.discard)
 
 
+if __name__ == "__mp_main__":
+    # This module again, in a process that an engine has spawned: it must not outlive its host, however that dies.
+    die_with(os.getppid())
+
 if __name__ == "__main__":
     die_with(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt means

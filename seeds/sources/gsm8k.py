@@ -13,8 +13,6 @@ from dsgen.pipeline.core.operator import NotApplicable
 from dsgen.pipeline.core.program import Origin
 from dsgen.pipeline.core.source import Seed, SeedSet, Source
 from dsgen.seeds.text.files import Records as File
-from dsgen.seeds.text.lift import NotLifted, lift
-from dsgen.seeds.text.lifted import LiftedProgram
 from dsgen.seeds.text.record import as_problem
 
 LIFT_VERSION = 2
@@ -66,6 +64,10 @@ class Gsm8kSeeds(SeedSet):
         return STAGES
 
     def seed(self, index: int, key: Key) -> Seed:
+        # Every workflow loads this module to know its kind; few read GSM8K, and lifting is a good deal of code.
+        from dsgen.seeds.text.lift import NotLifted, lift  # noqa: PLC0415
+        from dsgen.seeds.text.lifted import LiftedProgram  # noqa: PLC0415
+
         record = self.records[index]
         name = self.seed_id(index)
         gold = record["answer"].rpartition("####")[2].strip()

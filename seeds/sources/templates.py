@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -14,8 +14,9 @@ from dsgen.pipeline.core.operator import NotApplicable
 from dsgen.pipeline.core.problem import Lineage
 from dsgen.pipeline.core.program import Draw, Origin
 from dsgen.pipeline.core.source import Seed, SeedSet, Source
-from dsgen.pipeline.core.template import Template
-from dsgen.seeds.catalog import templates
+
+if TYPE_CHECKING:
+    from dsgen.pipeline.core.template import Template
 
 
 class Templates(Source):
@@ -27,6 +28,8 @@ class Templates(Source):
     families: tuple[str, ...] = ()
 
     def open(self) -> TemplateSeeds:
+        from dsgen.seeds.catalog import templates  # noqa: PLC0415 - every workflow loads this module, few use it
+
         known = templates()
         unknown = [t for t in self.only if t not in known]
         missing = [f for f in self.families if not any(t.family == f for t in known.values())]

@@ -92,7 +92,7 @@ class StandIn:
             verdict = json.dumps({name: rng.choice(field["enum"]) for name, field in fields})
             return Completion(verdict, completion_tokens=len(fields))
         if self._holds(request, "endless"):
-            return Completion("1 + 1 = 2\n" * 300_000 + "\\boxed{2}", completion_tokens=1_200_000)
+            return Completion("1 + 1 = 2\n" * 600_000 + "\\boxed{2}", completion_tokens=2_400_000)
         if request.schema is not None:
             return Completion(
                 '{"verdict": "%s"}' % ("correct" if rng.random() < 0.8 else "incorrect"), completion_tokens=5
