@@ -73,7 +73,9 @@ def measure(rows: int) -> tuple[int, float, dict[str, int]]:
         support = str(Path(__file__).parents[1] / "tests" / "support")
         command = [sys.executable, "-P", "-m", "dsgen", "run", str(path), "--out", str(folder / "out")]
         began = time.perf_counter()
-        job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": support})
+        job = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": support}
+        )
         root, peak = psutil.Process(job.pid), 0
         while job.poll() is None:
             with contextlib.suppress(psutil.Error):

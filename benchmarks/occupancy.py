@@ -124,9 +124,9 @@ def run(requests: Sequence[Request], slots: int, engines: int, informed: bool) -
     bound = total / max(total / slots, longest) / slots
     name = "by template" if informed else "no information"
     print(
-        f"{name:15} {len(requests):,} rows, {slots} slots, {engines} engines: slots busy {busy / (slots * wall):.4f} in "
-        f"all (no schedule can exceed {bound:.4f}); mean {total / len(requests):,.0f} tokens, longest {longest:,}; at "
-        f"most {window.most_rows:,} rows open; clock simulated"
+        f"{name:15} {len(requests):,} rows, {slots} slots, {engines} engines: slots busy {busy / (slots * wall):.4f} "
+        f"in all (no schedule can exceed {bound:.4f}); mean {total / len(requests):,.0f} tokens, longest {longest:,}; "
+        f"at most {window.most_rows:,} rows open; clock simulated"
     )
 
 
