@@ -214,8 +214,8 @@ class RayEngine:
         self._drop()
         options: dict[str, Any] = {
             "num_gpus": self.config.gpus,
-            # An engine's own processes need a core; a worker's share of CPUs is not taken from it.
-            "num_cpus": 1 if self.config.gpus else 0,
+            # Workers hold all CPUs of the cluster by now: an engine that asked for one would never be placed.
+            "num_cpus": 0,
             "max_restarts": 0,
             "max_task_retries": 0,
             "max_concurrency": 2 * self.slots + 16,

@@ -117,7 +117,8 @@ class Replies:
         for name, pool in self.pools.items():
             engines = []
             for seat in pool.seats:
-                said: Mapping[str, Any] = {} if seat.gone else await seat.engine.report()
+                # One that is being started again has nothing to tell yet.
+                said: Mapping[str, Any] = await seat.engine.report() if seat.up and not seat.gone else {}
                 engines.append(
                     {
                         "rows": seat.done,
