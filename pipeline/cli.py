@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -124,6 +125,9 @@ def _carry_out(
     from dsgen.pipeline.progress import Reporter  # noqa: PLC0415
     from dsgen.pipeline.summary import summary  # noqa: PLC0415
 
+    # Rows wait for their replies in many objects without cycles; the usual thresholds walk them over and over.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
     # A cluster's way of asking to stop; handled like Ctrl-C, so that the workers are ended too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = workflow.engine.model_copy(update={k: v for k, v in given.items() if v is not None})

@@ -124,7 +124,7 @@ class ReplyCache:
             "key": key,
             "limit": limit,
             "exact": exact or len(reply.completions) == 1,
-            "completions": [asdict(c) for c in reply.completions],
+            "completions": [_fields(c) for c in reply.completions],
         }
         await self.journal.append(record)
         body = orjson.dumps(record)
@@ -159,6 +159,11 @@ def serves(record: Record, limit: int) -> bool:
         return all(0 < t <= limit for t in tokens)
     # Shares of the request's sum: one completion may have had nearly all of it.
     return 0 < sum(tokens) <= limit
+
+
+def _fields(completion: Completion) -> dict[str, Any]:
+    """What ``dataclasses.asdict`` gives, without its deep copies: this is done for every reply."""
+    return {name: getattr(completion, name) for name in _TYPES}
 
 
 def _cut(record: Record) -> bool:

@@ -186,7 +186,11 @@ class Child:
             self._cell = Cell(mmap.mmap(cell.fileno(), mmap.PAGESIZE))
             handles = (theirs.fileno(), cell.fileno(), self._trace.fileno())
             command = [sys.executable, *self.module, *map(str, handles), str(os.getpid())]
-            self.process = subprocess.Popen(command, pass_fds=handles, stdin=subprocess.DEVNULL)  # noqa: S603
+            # A worker is one of many: numpy's thread pool costs each of them its start and is never used.
+            environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
+            self.process = subprocess.Popen(  # noqa: S603
+                command, pass_fds=handles, stdin=subprocess.DEVNULL, env=environment
+            )
         theirs.close()
         self._pipe = ours
         with contextlib.suppress(OSError):

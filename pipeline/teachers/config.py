@@ -1,4 +1,4 @@
-"""Teachers as a workflow writes them. Loading this module imports neither httpx nor Ray nor vLLM."""
+"""Teachers as a workflow writes them. Loading this module imports neither aiohttp nor Ray nor vLLM."""
 
 from __future__ import annotations
 
@@ -315,7 +315,7 @@ def build(config: ConcreteConfig | AutoConfig) -> Teacher:
 
             return DerivationTeacher()
         case OpenAIConfig():
-            from dsgen.pipeline.teachers.openai import OpenAITeacher  # noqa: PLC0415 - httpx only where it is used
+            from dsgen.pipeline.teachers.openai import OpenAITeacher  # noqa: PLC0415 - aiohttp only where it is used
 
             return OpenAITeacher(config)
         case VLLMConfig():
