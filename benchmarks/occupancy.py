@@ -65,7 +65,7 @@ def real_requests(rows: int) -> Iterator[Request]:
         {
             "name": "occupancy",
             "seed": 7,
-            "sources": [{"kind": "templates", "seeds": 1 + rows // (56 * 8)}],
+            "sources": [{"kind": "templates", "seeds": 2 + rows // (56 * 7)}],
             "mutators": [
                 {"kind": "perturb", "profile": "same", "count": 3},
                 {"kind": "perturb", "profile": "harder", "count": 3},
