@@ -253,9 +253,13 @@ def test_the_chat_template_writes_what_was_trained_on() -> None:
     problem = chosen(TEMPLATES[0], KEY, held=True, count=1)[0]
     turns = [{"role": m.role, "content": m.text} for m in prompt(problem, instructions="")]
     template = jinja2.Environment(autoescape=False).from_string(_json("tokenizer_config.json")["chat_template"])
+    assert _json("tokenizer_config.json")["chat_template"] == bpe.CHAT_TEMPLATE
     asked = template.render(messages=turns, add_generation_prompt=True)
     assert asked == bpe.conversation((turn["role"], turn["content"]) for turn in turns)
     assert asked == f"<|user|>{turns[0]['content']}<|assistant|>"
+    told = [{"role": "system", "content": "Solve with care."}, *turns]
+    assert template.render(messages=told, add_generation_prompt=True) == asked
+    assert bpe.conversation((turn["role"], turn["content"]) for turn in told) == asked
     answered = template.render(messages=[*turns, {"role": "assistant", "content": "42"}], add_generation_prompt=False)
     assert answered == f"{asked}42<|end|>"
 

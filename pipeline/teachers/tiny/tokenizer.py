@@ -21,8 +21,9 @@ SPECIAL = (PAD, END, SYSTEM, USER, ASSISTANT)
 THINK = ("<think>", "</think>")
 """Tokens, as reasoning parsers look for them, but not special ones: those vanish when a text is decoded."""
 
+# A system turn is left out: the teacher knows none, and the least of them would throw it off.
 CHAT_TEMPLATE = (
-    "{%- for message in messages -%}"
+    "{%- for message in messages if message['role'] != 'system' -%}"
     "{{- '<|' + message['role'] + '|>' + message['content'] -}}"
     "{%- if message['role'] == 'assistant' -%}{{- '<|end|>' -}}{%- endif -%}"
     "{%- endfor -%}"
@@ -73,4 +74,4 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
 
 def conversation(messages: Iterable[tuple[str, str]]) -> str:
     """Turns of (role, text) as the chat template writes them, the answer about to begin."""
-    return "".join(f"<|{role}|>{text}" for role, text in messages) + ASSISTANT
+    return "".join(f"<|{role}|>{text}" for role, text in messages if role != "system") + ASSISTANT
