@@ -71,6 +71,7 @@ class Reporter:
         self._place: tuple[str, int, int, int] | None = None
         self._drawn = float("-inf")
         self._awake = threading.Event()
+        self._lock = threading.Lock()
         self._ending = False
         self._blind = False
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
@@ -111,11 +112,17 @@ class Reporter:
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """The run is done; to be called inside the context."""
+        self.look()
         if self.log:
-            self.log.end(manifest)
+            with self._lock:
+                self.log.end(manifest)
 
     def look(self, *, last: bool = False) -> None:
         """Draw and tell what is due; the thread does so by itself."""
+        with self._lock:  # news that one thread has taken must be told before what another one finds
+            self._look(last=last)
+
+    def _look(self, *, last: bool) -> None:
         now, status = self._clock(), self._status
         while self._news:
             self._tell(*self._news.popleft())

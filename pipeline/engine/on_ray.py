@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from dsgen.pipeline.teachers.protocol import Teacher
 from dsgen.pipeline.workflow import Workflow, parse
 
 _STORE_BYTES = 256 * 1024**2
+_KNOCK_LIMIT_S = 20.0
 _GONE_LIMIT_S = 120.0
 """Time without any worker after which a run gives up: a cluster may need as long to bring a node back."""
 
@@ -47,6 +49,8 @@ class RayExecutor:
         address = address or os.environ.get("RAY_ADDRESS")
         self._reaper = None if address else reaper.Reaper()
         try:
+            if address:
+                _knock(address)
             with _own_sigterm():
                 ray.init(
                     # Left out, it would be any cluster that happens to run on this machine.
@@ -58,7 +62,7 @@ class RayExecutor:
                     object_store_memory=None if address else _STORE_BYTES,
                     namespace="dsgen",
                 )
-        except (ConnectionError, AuthenticationError, ValueError) as error:
+        except (OSError, AuthenticationError, ValueError) as error:
             if self._reaper is not None:
                 self._reaper.end()
             raise UserError(
@@ -298,6 +302,13 @@ class _Engine:
     async def close(self) -> None:
         """Let the engine go."""
         await self.teacher.close()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "/" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_LIMIT_S).close()
 
 
 def _end(actor: Any) -> None:

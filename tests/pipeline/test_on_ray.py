@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +35,7 @@ def init(monkeypatch: pytest.MonkeyPatch) -> Iterator[Init]:
     made = Init()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray, "init", made)
+    monkeypatch.setattr(on_ray, "_knock", lambda _: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 6.0, "GPU": 2.0})
     monkeypatch.setattr(on_ray.reaper, "Reaper", Reaper)
     before = signal.getsignal(signal.SIGTERM)
@@ -74,6 +76,14 @@ def test_no_cluster_there_is_the_users_to_mend(init: Init, error: Exception) -> 
     init.error = error
     with pytest.raises(UserError, match=r"no Ray cluster at here: .*--executor local"):
         on_ray.RayExecutor(None, "here")
+
+
+def test_an_address_where_nobody_listens_is_told_before_ray_tries_for_minutes() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(UserError, match=rf"no Ray cluster at {address}: .*refused"):
+            on_ray.RayExecutor(None, address)
 
 
 def test_ray_does_not_take_over_what_sigterm_means(init: Init) -> None:
