@@ -27,11 +27,10 @@ from multiprocessing.connection import Connection, Pipe
 from typing import IO, Any, Protocol
 
 from dsgen.pipeline.core.errors import UserError
-from dsgen.pipeline.engine.work import Task
+from dsgen.pipeline.engine.work import IDLE, Task
 from dsgen.pipeline.workflow import Workflow, parse
 
 WORKER = ("-m", "dsgen.pipeline.engine.worker")
-_IDLE = -1
 _PR_SET_PDEATHSIG = 1
 _TRACE_TIME = 0.2
 """Seconds that a stuck process gets to write down where it is; one stuck in C code may not."""
@@ -113,9 +112,9 @@ class Child:
                 return outcome.value, task
             unit, reason, trace = outcome
             strikes[unit] = strikes.get(unit, 0) + 1
-            if unit == _IDLE and strikes[unit] >= self.attempts:
+            if unit == IDLE and strikes[unit] >= self.attempts:
                 raise WorkerError(f"the worker process died {strikes[unit]} times before it began a unit ({reason})")
-            if unit != _IDLE and (strikes[unit] >= self.attempts or reason == "timeout"):
+            if unit != IDLE and (strikes[unit] >= self.attempts or reason == "timeout"):
                 detail = f"killed its worker {strikes[unit]} times" if reason != "timeout" else f"{self.limit:g} s"
                 task = replace(task, poison={**task.poison, unit: (reason, f"{detail}\n{trace}".strip())})
 
@@ -149,12 +148,12 @@ class Child:
             self._start()
         pipe, cell = self._pipe, self._cell
         assert pipe is not None and cell is not None and self.process is not None
-        cell.mark(_IDLE)
+        cell.mark(IDLE)
         try:
             pipe.send(task)
             while not pipe.poll(min(0.2, self.limit / 4)):
                 unit, since = cell.read()
-                if unit != _IDLE and time.monotonic() - since > self.limit:
+                if unit != IDLE and time.monotonic() - since > self.limit:
                     self.process.send_signal(signal.SIGUSR1)
                     time.sleep(_TRACE_TIME)
                     self._drop()
@@ -233,7 +232,7 @@ def serve(make_bench: Callable[[Workflow], Bench]) -> None:
             outcome = Outcome(error=f"cannot read {error.filename} ({error.strerror}); {kept}", by_user=True)
         except Exception:  # noqa: BLE001 - the boundary: a bug is reported with its traceback, never lost
             outcome = Outcome(error=traceback.format_exc())
-        mark(_IDLE)
+        mark(IDLE)
         try:
             pipe.send(outcome)
         except (BrokenPipeError, OSError):

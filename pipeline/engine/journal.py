@@ -8,6 +8,7 @@ reading of that file. Of several records of one key the first counts, by the fil
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from array import array
@@ -111,7 +112,9 @@ class Journal:
         self._writer.shutdown()
         self._readers.shutdown()
         if self._log is not None:
-            self._log.close()
+            # Closing flushes once more; after a failed write that fails again, and would hide the first error.
+            with contextlib.suppress(OSError) if self._broken else contextlib.nullcontext():
+                self._log.close()
         self._reader.close()
 
     def _load(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -92,6 +94,9 @@ def run(
         work = _Run(workflow, plan, identity, folder, executor, listener, retry_quarantine, pilot)
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
+                if threading.current_thread() is threading.main_thread():
+                    # Raised as an exception in the middle of the loop it would cut the clean-up short.
+                    runner.get_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
                 return runner.run(work.go())
         except BaseExceptionGroup as group:
             raise _first(group) from None
@@ -142,10 +147,12 @@ class _Run:
                 keeping.cancel()
             return manifest
         finally:
-            await asyncio.gather(*[c.close() for c in self.canaries], return_exceptions=True)
-            if self.replies is not None:
-                await self.replies.close()
-            await self.executor.close()
+            try:
+                await asyncio.gather(*[c.close() for c in self.canaries], return_exceptions=True)
+                if self.replies is not None:
+                    await self.replies.close()
+            finally:
+                await self.executor.close()
 
     async def _drive(self) -> dict[str, Any]:
         await self.executor.start(self.workflow)

@@ -30,6 +30,9 @@ SURVEYED = np.dtype([("unit", "<i8"), ("generation", "<i2"), ("id", "S16"), ("st
 Poison = Mapping[int, tuple[str, str]]
 """Units that must not be tried again: number → (reason, detail)."""
 
+IDLE = -1
+"""Told instead of a unit's number while no unit is at work."""
+
 _TRACE = 4000
 """Characters of a traceback that are kept."""
 
@@ -307,6 +310,8 @@ class Workbench:
                 yield unit, Crashed(_trace(error)), ""
                 continue
             yield unit, problem, seed.stage
+        # What is left to do, such as encoding files, is no unit's own time.
+        mark(IDLE)
 
     def _first_slot(self) -> int:
         return -1 if self.workflow.keep_seeds else 0
