@@ -26,8 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 # A pipe has no width to fit tables into.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 WorkflowFile = Annotated[Path, typer.Argument(help="a workflow file, or the name of one that ships with dsgen")]
 Dataset = Annotated[Path, typer.Argument(help="a folder that `dsgen run` wrote")]

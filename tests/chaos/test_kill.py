@@ -139,20 +139,20 @@ def test_a_killed_ray_run_leaves_no_process_and_resumes(workflow: Path, undistur
     ("executor", "number"), [("local", signal.SIGINT), ("local", signal.SIGTERM), ("ray", signal.SIGTERM)]
 )
 def test_an_interrupt_ends_everything_and_says_how_to_go_on(
-    workflow: Path, tmp_path: Path, executor: str, number: signal.Signals
+    tmp_path: Path, executor: str, number: signal.Signals
 ) -> None:
     """Ray puts a handler of its own in place of SIGTERM's, which would exit on the spot."""
-    for attempt in range(5):
-        out = tmp_path / f"out{attempt}"
-        driver = start(workflow, out, executor)
-        while len(commits(out)) < 2 and driver.poll() is None:
-            time.sleep(0.05)
-        family = psutil.Process(driver.pid).children(recursive=True)
-        driver.send_signal(number)
-        _, said = driver.communicate(timeout=30)
-        if driver.returncode:  # otherwise it was done before the signal came
-            break
-    assert driver.returncode == 130
+    out, lasting = tmp_path / "out", tmp_path / "lasting.yaml"
+    # Long enough that it is not done before the signal comes.
+    sources = [{"kind": "templates", "seeds": 60}]
+    lasting.write_text(yaml.safe_dump({**WORKFLOW, "sources": sources}))
+    driver = start(lasting, out, executor)
+    while len(commits(out)) < 2 and driver.poll() is None:
+        time.sleep(0.05)
+    family = psutil.Process(driver.pid).children(recursive=True)
+    driver.send_signal(number)
+    _, said = driver.communicate(timeout=30)
+    assert driver.returncode == 130, said
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
     assert_gone(family)
