@@ -8,9 +8,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -41,6 +41,7 @@ from dsgen.pipeline.engine.work import Finished, Task
 from dsgen.pipeline.teachers.config import ModelConfig, resolve_auto
 from dsgen.pipeline.workflow import Workflow, parse
 
+_T = TypeVar("_T")
 REDIS_URL = "DSGEN_REDIS_URL"
 _ERRORS_FROM = 200
 """Samples after which the share of quarantined ones says something."""
@@ -94,10 +95,9 @@ def run(
         work = _Run(workflow, plan, identity, folder, executor, listener, retry_quarantine, pilot)
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
-                if threading.current_thread() is threading.main_thread():
-                    # Raised as an exception in the middle of the loop it would cut the clean-up short.
-                    runner.get_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
-                return runner.run(work.go())
+                return runner.run(_stoppable(work.go()))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
         except BaseExceptionGroup as group:
             raise _first(group) from None
 
@@ -376,6 +376,14 @@ class _Run:
         self.folder.publish("README.md", card(manifest).encode())
         self.folder.publish("manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
         return manifest
+
+
+async def _stoppable(work: Coroutine[Any, Any, _T]) -> _T:
+    """Work that SIGTERM cancels: raised as an exception in the middle of the loop it would cut the clean-up short."""
+    task = asyncio.current_task()
+    if task is not None and threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

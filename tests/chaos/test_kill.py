@@ -55,7 +55,14 @@ def _no_driver_outlives_the_tests() -> Iterator[None]:
 
 def start(workflow: Path, out: Path, executor: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-P", "-m", "dsgen", "run", str(workflow), "--out", str(out), "--executor", executor]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # A shell that starts tests in the background has them ignore SIGINT, and so would the driver.
+    driver = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     _STARTED.append(driver)
     return driver
 
